@@ -1,0 +1,23 @@
+"""The Celery application: the doorbell. Truth is in PostgreSQL rows; losing every Celery message costs seconds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_ready
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ajo.settings")
+
+app = Celery("ajo")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@worker_ready.connect
+def tell_supervisor(**_: Any) -> None:
+    """Write the file that `manage.py up` waits for: a worker is ready when it consumes, not when it was started."""
+    if ready_file := os.environ.get("AJO_READY_FILE"):
+        Path(ready_file).touch()

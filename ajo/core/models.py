@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+from rest_framework_api_key.models import AbstractAPIKey
+
+
+class User(AbstractUser):
+    """Somebody who works with the product. People whom the brand reaches are profiles."""
+
+
+class ApiKey(AbstractAPIKey):
+    """A key for the REST API: hashed, scoped, shown once. (Write keys of sources are public and ingest-only.)"""
+
+    scopes = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, editable=False
+    )
+
+    class Meta(AbstractAPIKey.Meta):
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+
+
+class AuditEvent(models.Model):
+    """Who did what to which authored object. Written in the transaction of the change."""
+
+    at = models.DateTimeField(db_default=Now())
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    action = models.CharField(max_length=60, help_text=_("A verb and a noun, such as publish_journey."))
+    object_kind = models.CharField(max_length=60)
+    object_key = models.CharField(max_length=200)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["object_kind", "object_key"], name="audit_object")]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.object_key}"
+
+    @classmethod
+    def record(cls, action: str, target: models.Model, *, user: Any = None, **data: Any) -> AuditEvent:
+        """Write one line about `target`, which is named by its slug `key` where it has one."""
+        return cls.objects.create(
+            action=action,
+            user=user if getattr(user, "pk", None) else None,
+            object_kind=target._meta.label_lower,
+            object_key=str(getattr(target, "key", target.pk)),
+            data=data,
+        )
+
+
+class Heartbeat(models.Model):
+    """When a part of the runtime last showed that it works. Beat sends it, a worker writes it."""
+
+    part = models.CharField(primary_key=True, max_length=30)
+    beat_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.part

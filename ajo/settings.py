@@ -1,0 +1,363 @@
+"""Settings, in one file, from the environment.
+
+Every value has a safe default. `manage.py up` starts the embedded servers and tells its children their addresses
+through the environment; a command typed beside a running product finds them in `.ajo/runtime.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+# --- reading the environment ---------------------------------------------------------------------------------
+
+
+def envbool(name: str, default: bool) -> bool:
+    value = os.environ.get(name, "")
+    if value == "":
+        return default
+    if value.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if value.lower() in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} is {value!r}. Set it to 1 or 0.")
+
+
+def envint(name: str, default: int) -> int:
+    value = os.environ.get(name, "")
+    try:
+        return int(value) if value else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {value!r}. Set it to a whole number.") from None
+
+
+def envlist(name: str, default: list[str]) -> list[str]:
+    value = os.environ.get(name, "")
+    return [part.strip() for part in value.split(",") if part.strip()] or default
+
+
+def envsecret(name: str, default: str = "") -> str:
+    """A secret from NAME, or from the file that NAME_FILE points to."""
+    if path := os.environ.get(f"{name}_FILE"):
+        return Path(path).read_text().strip()
+    return os.environ.get(name, default)
+
+
+AJO_HOME = Path(os.environ.get("AJO_HOME") or BASE_DIR / ".ajo")
+
+
+def runtime(key: str) -> str:
+    """What the running `manage.py up` wrote about itself; nothing under pytest, which must never meet real data."""
+    if "PYTEST_VERSION" in os.environ:
+        return ""
+    try:
+        return str(json.loads((AJO_HOME / "runtime.json").read_text()).get(key) or "")
+    except (OSError, ValueError):
+        return ""
+
+
+def stored_secret(key: str) -> str:
+    try:
+        return str(json.loads((AJO_HOME / "secrets.json").read_text()).get(key) or "")
+    except (OSError, ValueError):
+        return ""
+
+
+def database(url: str) -> dict[str, Any]:
+    """postgresql://user:password@host:port/name?sslmode=… as Django's dictionary."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured(
+            "DATABASE_URL must start with postgresql://; PostgreSQL is the only database."
+        )
+    options = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+    }
+
+
+# --- the installation ----------------------------------------------------------------------------------------
+
+DEBUG = envbool("AJO_DEBUG", False)
+# Without a stored key (a build step, a first `manage.py check`) a throw-away one: sessions do not outlive it.
+SECRET_KEY = envsecret("AJO_SECRET_KEY") or stored_secret("secret_key") or secrets.token_urlsafe(48)
+SECRET_KEY_FALLBACKS = envlist("AJO_SECRET_KEY_FALLBACKS", [])
+AJO_PUBLIC_URL = os.environ.get("AJO_PUBLIC_URL") or runtime("url") or "http://127.0.0.1:8000"
+ALLOWED_HOSTS = envlist(
+    "AJO_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]", urlsplit(AJO_PUBLIC_URL).hostname or ""]
+)
+CSRF_TRUSTED_ORIGINS = envlist("AJO_CSRF_TRUSTED_ORIGINS", [AJO_PUBLIC_URL])
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django_celery_beat",
+    "rest_framework",
+    "rest_framework_api_key",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "ajo.core",
+    "profiles",
+    "offers",
+    "channels",
+    "journeys",
+    "campaigns",
+    "ajo",
+]
+AUTH_USER_MODEL = "core.User"
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "ajo.urls"
+WSGI_APPLICATION = "ajo.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "ajo.views.product",
+            ],
+        },
+    },
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+DATABASE_URL = (
+    os.environ.get("DATABASE_URL") or runtime("database_url") or "postgresql://ajo@127.0.0.1:5432/ajo"
+)
+DATABASES = {"default": database(DATABASE_URL)}
+
+# --- people --------------------------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = AJO_PUBLIC_URL.startswith("https://")
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "SAMEORIGIN"
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# --- files ---------------------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = AJO_HOME / "static"
+STATICFILES_DIRS = [BASE_DIR / "static" / "client"]
+WHITENOISE_USE_FINDERS = True  # `make run` serves without a collectstatic step
+
+# --- Celery: settings and their reasons are in the reliability paper, section 6 --------------------------------
+
+CELERY_BROKER_URL = os.environ.get("BROKER_URL") or runtime("broker_url") or "redis://127.0.0.1:6379/0"
+CELERY_TASK_IGNORE_RESULT = True  # the truth is in PostgreSQL: no result to lose
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = False  # True loops for ever on a task that kills its process
+CELERY_TASK_TIME_LIMIT = 60  # must stay below the visibility timeout, or a task runs beside itself
+CELERY_TASK_SOFT_TIME_LIMIT = 45
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 300,
+    "unacked_restore_interval": 10,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 1,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+    "max_retries": 1,  # bounds how long a publish blocks while the broker is down
+    "global_keyprefix": "ajo:",
+}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.1,
+    "interval_max": 0.2,
+}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_ETA_TASK_LIMIT = 100  # a tripwire: nobody sends ETA tasks
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 5000
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000  # KiB
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives any outage of the broker
+CELERY_TIMEZONE = "UTC"
+CELERY_TASK_DEFAULT_QUEUE = "tick"
+CELERY_TASK_ROUTES = {
+    "profiles.tasks.drain_stream": {"queue": "stream"},
+    "channels.tasks.drain_email": {"queue": "send_email"},
+    "ajo.core.tasks.beat_sender": {"queue": "send_email"},
+}
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+CELERY_BEAT_SYNC_EVERY = 1  # else the last run is flushed every 180 s and lost on a kill
+# Interval ticks only: "look at your table". Each is idempotent, so two beats, or none for an hour, are harmless.
+CELERY_BEAT_SCHEDULE = {
+    "stream": {"task": "profiles.tasks.drain_stream", "schedule": 1.0, "options": {"expires": 1.0}},
+    "send email": {"task": "channels.tasks.drain_email", "schedule": 1.0, "options": {"expires": 1.0}},
+    "heartbeat of the engine": {
+        "task": "ajo.core.tasks.beat_engine",
+        "schedule": 2.0,
+        "options": {"expires": 2.0},
+    },
+    "heartbeat of the sender": {
+        "task": "ajo.core.tasks.beat_sender",
+        "schedule": 2.0,
+        "options": {"expires": 2.0},
+    },
+    "partitions": {
+        "task": "profiles.tasks.make_partitions",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
+    "old keys": {
+        "task": "profiles.tasks.purge_event_keys",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
+}
+
+# --- the product ---------------------------------------------------------------------------------------------
+
+AJO_BRAND_TIME_ZONE = os.environ.get("AJO_BRAND_TIME_ZONE", "UTC")
+AJO_INGEST_EVENT_BYTES = 32 * 1024  # Segment's documented limits
+AJO_INGEST_BODY_BYTES = 500 * 1024
+AJO_INGEST_MAX_EVENT_TYPES = envint(
+    "AJO_INGEST_MAX_EVENT_TYPES", 10_000
+)  # write keys are public: names are bounded
+AJO_INGEST_QUEUE = envint(
+    "AJO_INGEST_QUEUE", 20_000
+)  # events that may wait in one process before it answers 429
+AJO_EVENT_KEY_DAYS = max(7, envint("AJO_EVENT_KEY_DAYS", 14))  # how long a repeated message id is recognised
+AJO_MAX_HOPS = 5  # a reaction to a reaction … stops here
+AJO_SEND_LEASE_SECONDS = envint("AJO_SEND_LEASE_SECONDS", 120)  # at least 3 × the provider's time-out
+AJO_SEND_RESERVATION_SECONDS = envint("AJO_SEND_RESERVATION_SECONDS", 120)
+AJO_MAILBOX_URL = os.environ.get("AJO_MAILBOX_URL") or runtime("mailbox_url")
+AJO_MAILBOX_TOKEN = envsecret("AJO_MAILBOX_TOKEN") or stored_secret("mailbox_token")
+AJO_MAILBOX_SMTP = os.environ.get("AJO_MAILBOX_SMTP") or runtime("mailbox_smtp")
+# Without a login only while the product answers this machine alone.
+AJO_MAILBOX_OPEN = envbool(
+    "AJO_MAILBOX_OPEN", urlsplit(AJO_PUBLIC_URL).hostname in {"127.0.0.1", "localhost", "::1"}
+)
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["ajo.core.permissions.IsStaffOrHasApiKey"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Journey optimizer",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+UNFOLD = {
+    "SITE_TITLE": _("Journey optimizer"),
+    "SITE_HEADER": _("Journey optimizer"),
+    "SITE_URL": "/",
+    "SITE_SYMBOL": "route",
+    "SHOW_HISTORY": True,
+    "SIDEBAR": {
+        "show_search": True,
+        "navigation": [
+            {
+                "title": _("Journeys"),
+                "items": [
+                    {
+                        "title": _("Journeys"),
+                        "icon": "route",
+                        "link": reverse_lazy("admin:journeys_journey_changelist"),
+                    },
+                ],
+            },
+            {
+                "title": _("Content"),
+                "items": [
+                    {
+                        "title": _("Content"),
+                        "icon": "mail",
+                        "link": reverse_lazy("admin:channels_content_changelist"),
+                    },
+                    {
+                        "title": _("Messages"),
+                        "icon": "outbox",
+                        "link": reverse_lazy("admin:channels_message_changelist"),
+                    },
+                ],
+            },
+            {
+                "title": _("People"),
+                "items": [
+                    {
+                        "title": _("Profiles"),
+                        "icon": "group",
+                        "link": reverse_lazy("admin:profiles_profile_changelist"),
+                    },
+                    {
+                        "title": _("Sources"),
+                        "icon": "input",
+                        "link": reverse_lazy("admin:profiles_source_changelist"),
+                    },
+                ],
+            },
+        ],
+    },
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("AJO_LOG_LEVEL", "INFO")},
+    "loggers": {"celery.worker.strategy": {"level": "WARNING"}, "celery.app.trace": {"level": "WARNING"}},
+}

@@ -1,0 +1,3 @@
+"""Scheduled and API-triggered sends."""
+
+from __future__ import annotations

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+from ajo.lib.registry import import_kinds
+
+
+class ChannelsConfig(AppConfig):
+    name = "channels"
+
+    def ready(self) -> None:
+        import_kinds("channels.providers")
+        autodiscover_modules("providers")  # those of other installed apps

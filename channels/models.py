@@ -1,0 +1,251 @@
+"""The tables of the channels room. `Message` is the outbox.
+
+Above each hot table stands its unique key, its lock order, and the two processes that may meet on one row.
+"""
+
+from __future__ import annotations
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from channels.providers import registry
+from profiles.models import Channel, Profile
+
+# A line break in a header would let its author write headers of his own.
+one_line = RegexValidator(
+    r"^[^\r\n\x00\u2028\u2029]*$", _("This text goes into a header: write it on one line.")
+)
+
+
+def provider_choices() -> list[tuple[str, str]]:
+    """Callable, so that a new kind of provider needs no migration."""
+    return registry.choices()
+
+
+class ChannelConfiguration(models.Model):
+    """A provider with its settings, a sender and a channel."""
+
+    key = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=200)
+    channel = models.SmallIntegerField(choices=Channel.choices)
+    provider = models.CharField(max_length=60, choices=provider_choices)
+    settings = models.JSONField(default=dict, blank=True)
+    sender_name = models.CharField(max_length=200, blank=True, validators=[one_line])
+    sender_address = models.CharField(max_length=320, validators=[one_line])
+    reply_to = models.CharField(max_length=320, blank=True, validators=[one_line])
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Content(models.Model):
+    """Authored words with a stable key. Journeys and campaigns refer to it; publishing pins a version."""
+
+    key = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=200)
+    channel = models.SmallIntegerField(choices=Channel.choices, default=Channel.EMAIL)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = _("content")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ContentVersion(models.Model):
+    """One edition of a content: a draft may be edited, a published one is frozen."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft", _("Draft")
+        PUBLISHED = "published", _("Published")
+
+    content = models.ForeignKey(Content, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=20, choices=State.choices, default=State.DRAFT, editable=False)
+    published_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["content", "-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["content", "number"], name="content_version_number"),
+            models.UniqueConstraint(
+                fields=["content"], condition=models.Q(state="draft"), name="one_draft_per_content"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.content} v{self.number}"
+
+
+class Variant(models.Model):
+    """The words of one version for a treatment and a locale, in Liquid. A message stores which one it was."""
+
+    version = models.ForeignKey(ContentVersion, on_delete=models.CASCADE, related_name="variants")
+    treatment = models.SlugField(max_length=60, blank=True, default="")
+    locale = models.CharField(max_length=20, blank=True, default="")
+    subject = models.CharField(max_length=500, validators=[one_line])
+    preheader = models.CharField(max_length=500, blank=True)
+    html = models.TextField(blank=True)
+    text = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["version", "treatment", "locale"], name="variant_of_version"),
+        ]
+
+    def __str__(self) -> str:
+        return self.subject
+
+
+class MessageClass(models.IntegerChoices):
+    MARKETING = 1, _("Marketing")
+    TRANSACTIONAL = 2, _("Transactional")  # sent whatever the consent; never to a suppressed address
+
+
+class CauseKind(models.IntegerChoices):
+    """What made us write: its id is `cause_id`. Rooms above are named by number, never by a foreign key."""
+
+    JOURNEY_INSTANCE = 1, _("Journey")
+    CAMPAIGN_RUN = 2, _("Campaign")
+    API_REQUEST = 3, _("API")
+    NOTICE = 4, _("Notice")
+
+
+class Message(models.Model):
+    """One communication to one profile on one channel: the outbox, and the record of what was sent.
+
+    Key: (profile, cause_kind, cause_id, activity, visit, channel), no address: who asks twice gets the first
+    message. Locks: rows in id order, waiting, never skipping; no index names a changing column, so updates stay HOT.
+    Met by: two senders (the reservation of `message_due` parts them, the token fences a zombie); an unsubscribe.
+    """
+
+    class State(models.IntegerChoices):
+        QUEUED = 0, _("Queued")
+        SENDING = 1, _("Sending")  # fenced: a call to the provider may be on its way
+        SENT = 2, _("Sent")  # the provider accepted it
+        DELIVERED = 3, _("Delivered")
+        BOUNCED = 4, _("Bounced")
+        COMPLAINED = 5, _("Complained")
+        WITHHELD = 6, _("Withheld")
+        FAILED = 7, _("Failed")
+        EXPIRED = 8, _("Expired")
+        UNCERTAIN = (
+            9,
+            _("Uncertain"),
+        )  # the provider may or may not have accepted it; never sent again by itself
+        QUARANTINED = 10, _("Quarantined")  # killed its process three times
+
+    MOVES = {
+        State.QUEUED: {State.SENDING, State.WITHHELD, State.EXPIRED, State.FAILED, State.QUARANTINED},
+        State.SENDING: {State.SENT, State.FAILED, State.QUEUED, State.UNCERTAIN},
+        State.SENT: {State.DELIVERED, State.BOUNCED, State.COMPLAINED},
+    }
+
+    profile = models.ForeignKey(
+        Profile, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="messages"
+    )
+    cause_kind = models.SmallIntegerField(choices=CauseKind.choices)
+    cause_id = models.BigIntegerField()
+    activity = models.CharField(max_length=60)
+    visit = models.IntegerField()
+    channel = models.SmallIntegerField(choices=Channel.choices)
+    # What authored it (journey version, campaign run): for holds and reports, without looking upwards.
+    origin_id = models.BigIntegerField()
+    configuration = models.ForeignKey(
+        ChannelConfiguration, models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    variant = models.ForeignKey(Variant, models.DO_NOTHING, db_constraint=False, db_index=False)
+    message_class = models.SmallIntegerField(choices=MessageClass.choices)
+    event_id = models.UUIDField(null=True, help_text=_("The event whose properties the content may use."))
+    context = models.JSONField(null=True, help_text=_("Values given by an API call."))
+    hops = models.SmallIntegerField(db_default=0)
+    state = models.SmallIntegerField(choices=State.choices, db_default=State.QUEUED)
+    reason = models.CharField(max_length=300, blank=True, db_default="")
+    token = models.BigIntegerField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    attempt = models.SmallIntegerField(db_default=0)
+    address = models.TextField(blank=True, db_default="")
+    provider_id = models.TextField(blank=True, db_default="")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "message"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["profile", "cause_kind", "cause_id", "activity", "visit", "channel"],
+                name="message_once",
+            )
+        ]
+
+
+class MessageDue(models.Model):
+    """Work on a message that is due: queue row, reservation and lease in one narrow row.
+
+    Key: message. Locks: picked with SKIP LOCKED by due time, before any message is locked. Met by: two senders (one
+    skips). Inserted with its message, moved by a reservation or a retry, deleted when the message is final.
+    """
+
+    message = models.OneToOneField(
+        Message, models.DO_NOTHING, db_constraint=False, primary_key=True, related_name="due"
+    )
+    lane = models.SmallIntegerField(help_text=_("The channel."))
+    due_at = models.DateTimeField()
+    reservations = models.SmallIntegerField(db_default=0)
+
+    class Meta:
+        db_table = "message_due"
+        indexes = [models.Index(fields=["lane", "due_at"], name="message_due_lane")]
+
+
+class Suppression(models.Model):
+    """An address that is never sent to, normalised.
+
+    Key: (channel, address). Met by: feedback that adds one and the send fence, which reads it in its own statement.
+    """
+
+    class Reason(models.TextChoices):
+        BOUNCE = "bounce", _("Hard bounce")
+        COMPLAINT = "complaint", _("Complaint")
+        MANUAL = "manual", _("Added by hand")
+
+    pk = models.CompositePrimaryKey("channel", "address")
+    channel = models.SmallIntegerField(choices=Channel.choices)
+    address = models.CharField(max_length=320)
+    reason = models.CharField(max_length=20, choices=Reason.choices, default=Reason.MANUAL)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "suppression"
+
+
+class SendHold(models.Model):
+    """A switch that holds messages in the queue: all of them, a channel's, a configuration's, or an origin's."""
+
+    class Scope(models.IntegerChoices):
+        EVERYTHING = 0, _("Everything")
+        CHANNEL = 1, _("A channel")
+        CONFIGURATION = 2, _("A channel configuration")
+        JOURNEY_VERSION = 3, _("A journey version")
+
+    scope = models.SmallIntegerField(choices=Scope.choices)
+    ref = models.BigIntegerField(db_default=0, help_text=_("The id of what is held; 0 for everything."))
+    reason = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "send_hold"
+        constraints = [models.UniqueConstraint(fields=["scope", "ref"], name="one_hold_each")]
+
+    def __str__(self) -> str:
+        return self.reason

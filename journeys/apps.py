@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+from ajo.lib.registry import import_kinds
+
+
+class JourneysConfig(AppConfig):
+    name = "journeys"
+
+    def ready(self) -> None:
+        from journeys import entry
+        from profiles import consumers
+
+        import_kinds("journeys.activities")
+        autodiscover_modules("activities")  # those of other installed apps
+        consumers.register("journeys", entry.consume)

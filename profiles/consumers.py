@@ -1,0 +1,54 @@
+"""News upwards: rooms above register here and are handed each batch of the stream, inside its transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """One event of one (living, locked) profile. `properties` is the JSON object as it came in."""
+
+    id: UUID
+    batch_id: int
+    source_id: int
+    event_type_id: int
+    kind: int
+    hops: int
+    occurred_at: datetime
+    received_at: datetime
+    profile_id: int
+    properties: str
+
+    def decoded(self) -> dict[str, Any]:
+        """The properties as Python values; numbers that are not whole become Decimal, so that cents stay cents."""
+        return _decoder.decode(self.properties)
+
+
+_decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+
+Consume = Callable[[Sequence[StreamEvent], datetime], None]
+"""consume(events, now): called with the profiles of all events locked, under a savepoint. It keeps no state in memory
+across calls, raises on bad data (the event is then found and quarantined) and lets database errors pass."""
+
+_consumers: dict[str, Consume] = {}
+
+
+def register(name: str, consume: Consume) -> None:
+    """Called in an app's ready(). A name stands once; registering it again replaces it (tests do)."""
+    _consumers[name] = consume
+
+
+def unregister(name: str) -> None:
+    _consumers.pop(name, None)
+
+
+def registered() -> list[tuple[str, Consume]]:
+    return list(_consumers.items())
