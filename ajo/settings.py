@@ -239,6 +239,7 @@ CELERY_BEAT_SYNC_EVERY = 1  # else the last run is flushed every 180 s and lost 
 CELERY_BEAT_SCHEDULE = {
     "stream": {"task": "profiles.tasks.drain_stream", "schedule": 1.0, "options": {"expires": 1.0}},
     "send email": {"task": "channels.tasks.drain_email", "schedule": 1.0, "options": {"expires": 1.0}},
+    "journeys": {"task": "journeys.tasks.tick_journeys", "schedule": 1.0, "options": {"expires": 1.0}},
     "heartbeat of the engine": {
         "task": "ajo.core.tasks.beat_engine",
         "schedule": 2.0,
