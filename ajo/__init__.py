@@ -2,7 +2,3 @@
 except `ajo.core` and `ajo.lib`."""
 
 from __future__ import annotations
-
-from ajo.celery import app as celery_app
-
-__all__ = ["celery_app"]

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from ajo.celery import app as celery_app  # noqa: F401  shared tasks need an application in every process
+
 
 class AjoConfig(AppConfig):
     name = "ajo"

@@ -186,7 +186,7 @@ TIME_ZONE = "UTC"
 # --- files ---------------------------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = AJO_HOME / "static"
+STATIC_ROOT = os.environ.get("AJO_STATIC_ROOT") or None  # only for those who serve files with another server
 STATICFILES_DIRS = [BASE_DIR / "static" / "client"]
 WHITENOISE_USE_FINDERS = True  # `make run` serves without a collectstatic step
 
@@ -240,6 +240,11 @@ CELERY_BEAT_SCHEDULE = {
     "stream": {"task": "profiles.tasks.drain_stream", "schedule": 1.0, "options": {"expires": 1.0}},
     "send email": {"task": "channels.tasks.drain_email", "schedule": 1.0, "options": {"expires": 1.0}},
     "journeys": {"task": "journeys.tasks.tick_journeys", "schedule": 1.0, "options": {"expires": 1.0}},
+    "settle versions": {
+        "task": "journeys.tasks.settle_versions",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
     "heartbeat of the engine": {
         "task": "ajo.core.tasks.beat_engine",
         "schedule": 2.0,
