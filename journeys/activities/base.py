@@ -3,54 +3,71 @@ where it goes."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from rest_framework import serializers
 
 if TYPE_CHECKING:
     from channels.delivery import Draft
+    from profiles.consumers import StreamEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """One instance standing on an activity."""
+class Wake(enum.Enum):
+    """Why a walk is looked at now."""
+
+    ARRIVED = "arrived"  # it has just come to this box
+    CLOCK = "clock"  # it was parked here, and its time has come
+    EVENT = "event"  # it was parked here, and `Walk.event` came first
+
+
+class Walk(NamedTuple):
+    """One instance standing on an activity. (A named tuple: millions are made, and it is the cheapest value.)"""
 
     instance_id: int
     profile_id: int
     visit: int
     entry_event_id: UUID | None = None
     hops: int = 0
+    wake: Wake = Wake.ARRIVED
+    event: StreamEvent | None = None
+    """The event that woke it; None unless `wake` is EVENT."""
+
+
+class Park(NamedTuple):
+    """Wait on this activity until a time, for an event, or for whichever comes first."""
+
+    walk: Walk
+    due_at: datetime | None = None
+    event_type_id: int | None = None
+    correlation: str | None = None
+    """What `Activity.wakes` compares with the event, in the activity's own notation."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """Where the walks of a batch go. Every instance id of the batch stands in exactly one of moved, parked, left."""
+    """Where the walks of a batch go. Every walk of the batch stands in exactly one of moved, parked, left, failed."""
 
-    moved: dict[str, list[int]] = field(default_factory=dict)
-    """Port → instance ids."""
+    moved: dict[str, Sequence[Walk]] = field(default_factory=dict)
+    """Port → the walks that leave by it."""
     parked: list[Park] = field(default_factory=list)
-    left: dict[int, str] = field(default_factory=dict)
-    """Instance id → why the walk ended here."""
+    left: Sequence[Walk] = ()
+    """The walks that end here as they should."""
     failed: dict[int, str] = field(default_factory=dict)
-    """Instance id → what could not be done; the walk ends as failed."""
+    """Instance id → what could not be done, as a sentence; the walk ends as failed."""
     messages: list[Draft] = field(default_factory=list)
-    """To be put into the outbox in the same transaction."""
+    """To be put into the outbox in the same transaction; a draft's cause_id is the instance id."""
     details: dict[int, str] = field(default_factory=dict)
     """Instance id → a sentence for the step log."""
 
-
-@dataclass(frozen=True, slots=True)
-class Park:
-    """Wait on this activity until a time, for an event, or for whichever comes first."""
-
-    instance_id: int
-    due_at: datetime | None = None
-    event_type_id: int | None = None
-    correlation: str | None = None
+    def count(self) -> int:
+        """How many walks it speaks of."""
+        moved = sum(len(walks) for walks in self.moved.values())
+        return moved + len(self.parked) + len(self.left) + len(self.failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +78,11 @@ class Place:
     version_id: int
     activity: str
     config: Mapping[str, Any]
+    """The settings as Config validated them."""
     pins: Mapping[str, int]
+    """Content key → id of the content version that was current at publishing."""
+    prepared: Any = None
+    """What `Activity.prepare` made of the settings, once per process."""
 
 
 class Activity:
@@ -75,14 +96,36 @@ class Activity:
     Config: ClassVar[type[serializers.Serializer[Any]]]
     """Validates the activity's settings; gives the API schema and the form that the canvas draws."""
     is_entry: ClassVar[bool] = False
+    may_park: ClassVar[bool] = False
+    """Walks may wait here. Only a loop with such a box in it is allowed."""
+    optional_ports: ClassVar[frozenset[str]] = frozenset()
+    """Exits that may stay unconnected: a walk that leaves by one ends there."""
+    uses_database: ClassVar[bool] = True
+    """False when `step` makes no statement: then it needs no savepoint to survive bad data."""
 
     def ports(self, config: Mapping[str, Any]) -> Sequence[str]:
         """The exits, in the order in which they are drawn. An end has none."""
         return ("next",)
 
     def problems(self, config: Mapping[str, Any]) -> Sequence[str]:
-        """What validation of the settings alone cannot see, as sentences: asked at publish."""
+        """What validation of the settings alone cannot see, as sentences: asked at publish, may read the database."""
         return ()
+
+    def content_keys(self, config: Mapping[str, Any]) -> Sequence[str]:
+        """The contents that it uses; publishing pins their current versions."""
+        return ()
+
+    def event_names(self, config: Mapping[str, Any]) -> Sequence[str]:
+        """The events that it listens to; publishing makes sure that they have an event type. An entry names one."""
+        return ()
+
+    def prepare(self, place: Place) -> Any:
+        """What `step` needs of a published version again and again, found once per process (may read the database)."""
+        return None
+
+    def wakes(self, event: StreamEvent, correlation: str | None, place: Place) -> bool:
+        """Does this event, which has the type that the walk waits for, end its wait?"""
+        return correlation is None
 
     def step(self, walks: Sequence[Walk], place: Place, now: datetime) -> Outcome:
         """Decide for many walks at once, in a constant number of statements. Raise only on a bug."""

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from ajo.api import views
+
+urlpatterns = [
+    # The split view keeps its script in a request of its own, so no page of ours has an inline script.
+    path("", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+    path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("status/", views.StatusView.as_view(), name="api-status"),
+]

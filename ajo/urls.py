@@ -1,0 +1,17 @@
+"""Every address of the product except `/v1/…`, which `ajo.wsgi` answers before Django."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from ajo import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("healthz", views.healthz, name="healthz"),
+    path("docs/", views.docs_index, name="docs-index"),
+    path("docs/<slug:slug>/", views.docs_page, name="docs-page"),
+    path("mailbox/", include("ajo.urls_mailbox")),
+    path("admin/", admin.site.urls),
+]

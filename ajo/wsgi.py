@@ -1,0 +1,23 @@
+"""The web application: the hot doors first, Django for everything else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ajo.settings")
+
+# Before the imports below: they need the apps to be loaded.
+django_application = get_wsgi_application()
+
+from profiles.ingest import requests  # noqa: E402
+from profiles.ingest.wsgi import Environ, StartResponse, door  # noqa: E402
+
+
+def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Ingest calls skip Django's handler and middleware: they would cost more than the work itself."""
+    if environ["PATH_INFO"].startswith(requests.PREFIXES):
+        return door()(environ, start_response)
+    return django_application(environ, start_response)

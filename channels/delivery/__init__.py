@@ -1,0 +1,13 @@
+"""The outbox: messages go in with `enqueue`, out with `take_batch`, and are kept from going with `withhold_…`.
+
+A message is a row with a state; `message_due` says when it needs attention. The states and who sets them are in the
+table of `channels.models.Message`. What is promised: nobody gets a message twice because of us. When a process dies
+between the call to the provider and its answer, the message becomes `uncertain`, is shown as such and not sent again.
+"""
+
+from __future__ import annotations
+
+from channels.delivery.outbox import Draft, enqueue, withhold_merged, withhold_origin, withhold_queued
+from channels.delivery.sender import take_batch
+
+__all__ = ["Draft", "enqueue", "take_batch", "withhold_merged", "withhold_origin", "withhold_queued"]

@@ -1,0 +1,505 @@
+"""The statements of the outbox.
+
+Locks: `message_due` first, with SKIP LOCKED, in a transaction of its own; then messages in id order, waiting. A message
+that is fenced is left alone by everybody but the holder of its token, until its lease is over.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+from django.conf import settings
+
+from ajo.lib import doorbell, sql
+from channels.models import CauseKind, Message, MessageClass, SendHold
+from profiles.models import Channel, Consent
+
+SUSPECT_AFTER = 3
+"""Reservations without an outcome after which a message is taken alone: it may be what kills the process."""
+QUARANTINED_AFTER = 6
+HOLD_SECONDS = 30
+"""How soon a held message is looked at again."""
+
+State = Message.State
+_NAMES = {
+    "queued": State.QUEUED.value,
+    "sending": State.SENDING.value,
+    "sent": State.SENT.value,
+    "withheld": State.WITHHELD.value,
+    "failed": State.FAILED.value,
+    "expired": State.EXPIRED.value,
+    "uncertain": State.UNCERTAIN.value,
+    "quarantined": State.QUARANTINED.value,
+    "opted_out": Consent.State.OPTED_OUT.value,
+    "marketing": MessageClass.MARKETING.value,
+    "journey": CauseKind.JOURNEY_INSTANCE.value,
+    "everything": SendHold.Scope.EVERYTHING.value,
+    "a_channel": SendHold.Scope.CHANNEL.value,
+    "a_configuration": SendHold.Scope.CONFIGURATION.value,
+    "a_version": SendHold.Scope.JOURNEY_VERSION.value,
+}
+
+_DRAIN_TASKS = {Channel.EMAIL: "channels.tasks.drain_email"}
+
+REASON_LOST = (
+    "The worker died, or lost its connection, after it had begun to send. Whether it arrived is not known."
+)
+REASON_POISON = (
+    "It was taken up again and again without an outcome: it seems to kill the process that sends it."
+)
+_REASONS = {
+    "reason_merged": "The profile was merged into another one.",
+    "reason_no_address": "The profile has no usable address on this channel.",
+    "reason_suppressed": "The address is suppressed.",
+    "reason_opted_out": "The profile opted out of this channel.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message that somebody wants sent."""
+
+    profile_id: int
+    cause_kind: int
+    cause_id: int
+    activity: str
+    visit: int
+    channel: int
+    origin_id: int
+    configuration_id: int
+    variant_id: int
+    message_class: int
+    event_id: UUID | None = None
+    context: dict[str, Any] | None = None
+    hops: int = 0
+    due_at: datetime | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def key(self) -> tuple[int, int, int, str, int, int]:
+        """Whoever asks twice with the same key gets one message."""
+        return self.profile_id, self.cause_kind, self.cause_id, self.activity, self.visit, self.channel
+
+
+class Reserved(NamedTuple):
+    """A due row that is ours for AJO_SEND_RESERVATION_SECONDS. `now` is the moment at which it was found due."""
+
+    message_id: int
+    reservations: int
+    now: datetime
+
+
+class Loaded(NamedTuple):
+    """A message with what its content may use, as JSON texts."""
+
+    id: int
+    profile_id: int
+    state: int
+    is_lease_over: bool | None
+    lease_until: datetime | None
+    configuration_id: int
+    variant_id: int
+    event_id: UUID | None
+    context: str | None
+    attempt: int
+    created_at: datetime
+    attributes: str | None
+    is_held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A message that is ready to be fenced; with a `problem` it will fail instead."""
+
+    id: int
+    address: str = ""
+    """As it will be sent to; empty when there is none."""
+    normal_address: str = ""
+    """As suppressions are kept."""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What to write for one fenced message. `delay` (seconds) is for those that are queued again."""
+
+    id: int
+    state: int
+    reason: str = ""
+    provider_id: str = ""
+    delay: float = 0.0
+    counts: bool = True
+    """False when the attempt says nothing about the message: the service was not reached."""
+
+
+# --- in ------------------------------------------------------------------------------------------------------
+
+_ENQUEUE = """
+WITH draft AS MATERIALIZED (
+    SELECT * FROM unnest(%b::bigint[], %b::smallint[], %b::bigint[], %b::text[], %b::int[], %b::smallint[],
+        %b::bigint[], %b::bigint[], %b::bigint[], %b::smallint[], %b::uuid[], %b::text[], %b::smallint[],
+        %b::timestamptz[], %b::timestamptz[])
+    AS t(profile_id, cause_kind, cause_id, activity, visit, channel, origin_id,
+        configuration_id, variant_id, message_class, event_id, context, hops, due_at, expires_at)
+), made AS (
+    INSERT INTO message (profile_id, cause_kind, cause_id, activity, visit, channel, origin_id,
+        configuration_id, variant_id, message_class, event_id, context, hops, created_at, expires_at)
+    SELECT profile_id, cause_kind, cause_id, activity, visit, channel, origin_id,
+        configuration_id, variant_id, message_class, event_id, context::jsonb, hops, %s, expires_at
+    FROM draft ORDER BY profile_id, cause_kind, cause_id, activity, visit, channel
+    ON CONFLICT (profile_id, cause_kind, cause_id, activity, visit, channel) DO NOTHING
+    RETURNING id, profile_id, cause_kind, cause_id, activity, visit, channel
+)
+INSERT INTO message_due (message_id, lane, due_at)
+SELECT made.id, made.channel, coalesce(draft.due_at, %s)
+FROM made JOIN draft USING (profile_id, cause_kind, cause_id, activity, visit, channel)
+"""
+
+
+def enqueue(drafts: Sequence[Draft], now: datetime) -> int:
+    """Put messages into the outbox, in the caller's transaction; returns how many are new.
+
+    A draft whose key is already there is left out. The senders are woken on commit.
+    """
+    unique = sorted({draft.key: draft for draft in reversed(drafts)}.values(), key=lambda draft: draft.key)
+    if not unique:
+        return 0
+    columns: list[list[Any]] = [
+        [draft.profile_id for draft in unique],
+        [draft.cause_kind for draft in unique],
+        [draft.cause_id for draft in unique],
+        [draft.activity for draft in unique],
+        [draft.visit for draft in unique],
+        [draft.channel for draft in unique],
+        [draft.origin_id for draft in unique],
+        [draft.configuration_id for draft in unique],
+        [draft.variant_id for draft in unique],
+        [draft.message_class for draft in unique],
+        [draft.event_id for draft in unique],
+        [None if draft.context is None else json.dumps(draft.context) for draft in unique],
+        [draft.hops for draft in unique],
+        [draft.due_at for draft in unique],
+        [draft.expires_at for draft in unique],
+    ]
+    with sql.cursor() as cur:
+        cur.execute(_ENQUEUE, [*columns, now, now])
+        made = cur.rowcount
+    for channel in {draft.channel for draft in unique}:
+        if made and (task := _DRAIN_TASKS.get(Channel(channel))):
+            doorbell.ring_on_commit(task)
+    return made
+
+
+# --- kept from going -----------------------------------------------------------------------------------------
+
+_WITHHOLD = """
+, gone AS (DELETE FROM message_due d WHERE d.message_id = ANY(ARRAY(SELECT id FROM locked)))
+UPDATE message m SET state = %(withheld)s, reason = %(reason)s
+FROM locked WHERE m.id = locked.id AND m.state = %(queued)s
+"""
+_LOCK_QUEUED = """
+WITH locked AS MATERIALIZED (
+    SELECT m.id FROM message m
+    WHERE m.profile_id = ANY(%(profile_ids)b::bigint[]) AND m.state = %(queued)s
+        AND (%(channel)s::int IS NULL OR m.channel = %(channel)s)
+        AND (%(message_class)s::int IS NULL OR m.message_class = %(message_class)s)
+        AND (%(cause_kind)s::int IS NULL OR m.cause_kind = %(cause_kind)s)
+        AND (%(cause_ids)b::bigint[] IS NULL OR m.cause_id = ANY(%(cause_ids)b::bigint[]))
+    ORDER BY m.id FOR UPDATE
+)
+"""
+_LOCK_ORIGIN = """
+WITH locked AS MATERIALIZED (
+    SELECT m.id FROM message_due d JOIN message m ON m.id = d.message_id
+    WHERE m.state = %(queued)s AND m.cause_kind = %(cause_kind)s AND m.origin_id = %(origin_id)s
+    ORDER BY m.id FOR UPDATE OF m
+)
+"""
+
+
+def withhold_queued(
+    profile_ids: Sequence[int],
+    *,
+    reason: str,
+    channel: int | None = None,
+    message_class: int | None = None,
+    cause_kind: int | None = None,
+    cause_ids: Sequence[int] | None = None,
+) -> int:
+    """Withhold what is queued for these profiles, narrowed by what is given; returns how many.
+
+    Waits for fences in flight: when it returns and is committed, nothing of it can start to be sent any more. What was
+    already being sent is not touched.
+    """
+    parameters = _NAMES | {
+        "profile_ids": sorted(set(profile_ids)),
+        "reason": reason,
+        "channel": channel,
+        "message_class": message_class,
+        "cause_kind": cause_kind,
+        "cause_ids": None if cause_ids is None else list(cause_ids),
+    }
+    with sql.unit_of_work() as cur:
+        cur.execute(_LOCK_QUEUED + _WITHHOLD, parameters)
+        return cur.rowcount
+
+
+def withhold_origin(*, cause_kind: int, origin_id: int, reason: str) -> int:
+    """Withhold everything that one author (a journey version, a campaign run) still has queued; returns how many."""
+    parameters = _NAMES | {"cause_kind": cause_kind, "origin_id": origin_id, "reason": reason}
+    with sql.unit_of_work() as cur:
+        cur.execute(_LOCK_ORIGIN + _WITHHOLD, parameters)
+        return cur.rowcount
+
+
+def withhold_merged(cur: psycopg.Cursor[Any], pairs: Sequence[tuple[int, int]], now: datetime) -> None:
+    """The merge hook: nothing queued may stay on a profile that became another."""
+    withhold_queued([loser for loser, _ in pairs], reason=_REASONS["reason_merged"])
+
+
+# --- out -----------------------------------------------------------------------------------------------------
+
+# A suspect leaves alone: its neighbours are let go again with the end of the statement's transaction.
+_RESERVE = """
+WITH picked AS MATERIALIZED (
+    SELECT d.ctid AS place, d.reservations, d.due_at FROM message_due d
+    WHERE d.lane = %(lane)s AND d.due_at <= coalesce(%(now)s::timestamptz, now())
+    ORDER BY d.due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), suspect AS MATERIALIZED (
+    SELECT place FROM picked WHERE reservations >= %(suspect_after)s ORDER BY due_at LIMIT 1
+), chosen AS (
+    SELECT place FROM picked WHERE NOT EXISTS (SELECT FROM suspect) UNION ALL SELECT place FROM suspect
+)
+UPDATE message_due d
+SET due_at = clock_timestamp() + %(reservation)s * interval '1 second', reservations = d.reservations + 1
+WHERE d.ctid = ANY(ARRAY(SELECT place FROM chosen))
+RETURNING d.message_id, d.reservations, coalesce(%(now)s::timestamptz, now()) AS now
+"""
+_IS_HELD = """EXISTS (SELECT FROM send_hold h WHERE h.scope = %(everything)s
+    OR (h.scope = %(a_channel)s AND h.ref = m.channel)
+    OR (h.scope = %(a_configuration)s AND h.ref = m.configuration_id)
+    OR (h.scope = %(a_version)s AND m.cause_kind = %(journey)s AND h.ref = m.origin_id))"""
+_LOAD = f"""
+SELECT m.id, m.profile_id, m.state, m.lease_until <= clock_timestamp() AS is_lease_over, m.lease_until,
+    m.configuration_id, m.variant_id, m.event_id, m.context::text AS context, m.attempt, m.created_at,
+    p.attributes::text AS attributes, {_IS_HELD} AS is_held
+FROM message m LEFT JOIN profile p ON p.id = m.profile_id
+WHERE m.id = ANY(%(ids)b::bigint[]) ORDER BY m.id
+"""
+# Consent, suppression and holds are read in the statement that commits to the call. It waits for the rows: with SKIP
+# LOCKED it would pass over messages that a neighbour's reservation touches at that moment.
+_FENCE = f"""
+WITH wanted AS MATERIALIZED (
+    SELECT * FROM unnest(%(ids)b::bigint[], %(addresses)b::text[], %(normal_addresses)b::text[], %(problems)b::text[])
+    AS t(id, address, normal_address, problem)
+), locked AS MATERIALIZED (
+    SELECT m.id, w.address, w.problem, CASE
+        WHEN m.expires_at <= %(now)s THEN 'expired'
+        WHEN {_IS_HELD} THEN 'held'
+        WHEN p.id IS NULL OR p.merged_into IS NOT NULL THEN 'merged'
+        WHEN w.address = '' THEN 'no_address'
+        WHEN s.address IS NOT NULL THEN 'suppressed'
+        WHEN c.state = %(opted_out)s AND m.message_class = %(marketing)s THEN 'opted_out'
+        WHEN w.problem <> '' THEN 'failed'
+        ELSE 'sending' END AS outcome
+    FROM message m JOIN wanted w ON w.id = m.id LEFT JOIN profile p ON p.id = m.profile_id
+    LEFT JOIN consent c ON c.profile_id = m.profile_id AND c.channel = m.channel
+    LEFT JOIN suppression s ON s.channel = m.channel AND s.address = w.normal_address
+    WHERE m.id = ANY(%(ids)b::bigint[]) AND m.state = %(queued)s
+    ORDER BY m.id FOR UPDATE OF m
+), fenced AS (
+    UPDATE message m SET
+        state = CASE l.outcome WHEN 'sending' THEN %(sending)s WHEN 'expired' THEN %(expired)s
+            WHEN 'failed' THEN %(failed)s ELSE %(withheld)s END,
+        reason = CASE l.outcome WHEN 'merged' THEN %(reason_merged)s WHEN 'no_address' THEN %(reason_no_address)s
+            WHEN 'suppressed' THEN %(reason_suppressed)s WHEN 'opted_out' THEN %(reason_opted_out)s
+            WHEN 'failed' THEN left(l.problem, 300) ELSE '' END,
+        address = l.address, token = %(token)s, attempt = m.attempt + (l.outcome = 'sending')::int,
+        lease_until = CASE l.outcome WHEN 'sending' THEN clock_timestamp() + %(lease)s * interval '1 second' END
+    FROM locked l WHERE m.id = l.id AND l.outcome <> 'held'
+    RETURNING m.id, m.state
+), gone AS (
+    DELETE FROM message_due d USING fenced f WHERE d.message_id = f.id AND f.state <> %(sending)s
+), held AS (
+    UPDATE message_due d SET due_at = %(now)s + %(hold)s * interval '1 second', reservations = 0
+    FROM locked l WHERE d.message_id = l.id AND l.outcome = 'held'
+)
+SELECT id FROM fenced WHERE state = %(sending)s
+"""
+_RECORD = """
+WITH result AS MATERIALIZED (
+    SELECT * FROM unnest(%(ids)b::bigint[], %(states)b::smallint[], %(reasons)b::text[], %(provider_ids)b::text[],
+        %(delays)b::float8[], %(counts)b::boolean[])
+    AS t(id, state, reason, provider_id, delay, counts)
+), locked AS MATERIALIZED (
+    SELECT m.id FROM message m WHERE m.id = ANY(%(ids)b::bigint[]) AND m.state = %(sending)s AND m.token = %(token)s
+    ORDER BY m.id FOR UPDATE
+), written AS (
+    UPDATE message m SET state = r.state, reason = left(r.reason, 300), provider_id = r.provider_id, token = NULL,
+        lease_until = NULL, sent_at = CASE WHEN r.state = %(sent)s THEN clock_timestamp() END,
+        attempt = m.attempt - (NOT r.counts)::int
+    FROM locked JOIN result r USING (id) WHERE m.id = locked.id
+    RETURNING m.id, m.state, r.delay
+), gone AS (
+    DELETE FROM message_due d USING written w WHERE d.message_id = w.id AND w.state <> %(queued)s
+), again AS (
+    UPDATE message_due d SET due_at = %(now)s + w.delay * interval '1 second', reservations = 0
+    FROM written w WHERE d.message_id = w.id AND w.state = %(queued)s
+)
+SELECT count(*) FROM written
+"""
+_RECOVER = """
+WITH locked AS MATERIALIZED (
+    SELECT m.id FROM message m
+    WHERE m.id = ANY(%(ids)b::bigint[]) AND m.state = %(sending)s AND m.lease_until <= clock_timestamp()
+    ORDER BY m.id FOR UPDATE
+), written AS (
+    UPDATE message m SET token = NULL, lease_until = NULL,
+        state = CASE WHEN m.id = ANY(%(repeatable_ids)b::bigint[]) THEN %(queued)s ELSE %(uncertain)s END,
+        reason = CASE WHEN m.id = ANY(%(repeatable_ids)b::bigint[]) THEN '' ELSE %(reason_lost)s END
+    FROM locked WHERE m.id = locked.id
+    RETURNING m.id, m.state
+), gone AS (
+    DELETE FROM message_due d USING written w WHERE d.message_id = w.id AND w.state <> %(queued)s
+), again AS (
+    UPDATE message_due d SET due_at = %(now)s FROM written w WHERE d.message_id = w.id AND w.state = %(queued)s
+)
+SELECT count(*) FROM written
+"""
+_QUARANTINE = """
+WITH locked AS MATERIALIZED (
+    SELECT m.id FROM message m WHERE m.id = ANY(%(ids)b::bigint[]) AND m.state = %(queued)s ORDER BY m.id FOR UPDATE
+), gone AS (DELETE FROM message_due d WHERE d.message_id = ANY(ARRAY(SELECT id FROM locked)))
+UPDATE message m SET state = %(quarantined)s, reason = %(reason_poison)s FROM locked WHERE m.id = locked.id
+"""
+_POSTPONE = """
+UPDATE message_due d
+SET due_at = %(now)s + (%(at_least)s + random() * %(spread)s) * interval '1 second', reservations = 0
+WHERE d.message_id = ANY(%(ids)b::bigint[])
+"""
+
+
+def reserve(lane: int, *, now: datetime | None, limit: int) -> list[Reserved]:
+    """Take due rows of a lane, so that no other sender picks them. Without `now`, by the database's clock."""
+    parameters = {
+        "lane": lane,
+        "now": now,
+        "limit": limit,
+        "suspect_after": SUSPECT_AFTER,
+        "reservation": settings.AJO_SEND_RESERVATION_SECONDS,
+    }
+    with sql.unit_of_work() as cur:
+        cur.execute(_RESERVE, parameters)
+        return [Reserved(*row) for row in cur]
+
+
+def load(message_ids: Sequence[int]) -> list[Loaded]:
+    """The messages with their profiles' attributes, in id order."""
+    with sql.cursor() as cur:
+        cur.execute(_LOAD, _NAMES | {"ids": list(message_ids)})
+        return [Loaded(*row) for row in cur]
+
+
+def fence(candidates: Sequence[Candidate], now: datetime) -> tuple[int, set[int]]:
+    """Commit to sending a micro-batch: returns the token and the ids that may be sent now.
+
+    The others were withheld, expired, failed by their problem, put off by a hold, or belong to somebody else by now.
+    """
+    token = secrets.randbits(62)
+    parameters = (
+        _NAMES
+        | _REASONS
+        | {
+            "ids": [each.id for each in candidates],
+            "addresses": [each.address for each in candidates],
+            "normal_addresses": [each.normal_address for each in candidates],
+            "problems": [each.problem for each in candidates],
+            "token": token,
+            "now": now,
+            "lease": settings.AJO_SEND_LEASE_SECONDS,
+            "hold": HOLD_SECONDS,
+        }
+    )
+    with sql.unit_of_work() as cur:
+        cur.execute(_FENCE, parameters)
+        return token, {row.id for row in cur}
+
+
+def record(results: Sequence[Result], token: int, now: datetime) -> int:
+    """Write the outcomes of a micro-batch; returns how many still were ours to write."""
+    parameters = _NAMES | {
+        "ids": [each.id for each in results],
+        "states": [each.state for each in results],
+        "reasons": [each.reason for each in results],
+        "provider_ids": [each.provider_id for each in results],
+        "delays": [each.delay for each in results],
+        "counts": [each.counts for each in results],
+        "token": token,
+        "now": now,
+    }
+    with sql.unit_of_work() as cur:
+        cur.execute(_RECORD, parameters)
+        return int(cur.fetchone()[0])  # type: ignore[index]
+
+
+def recover(message_ids: Sequence[int], now: datetime, *, repeatable_ids: Collection[int] = ()) -> int:
+    """Turn what was being sent when its lease ran out into uncertain; returns how many.
+
+    Only `repeatable_ids`, whose provider would drop a repeat, are queued again.
+    """
+    parameters = _NAMES | {
+        "ids": list(message_ids),
+        "repeatable_ids": list(repeatable_ids),
+        "reason_lost": REASON_LOST,
+        "now": now,
+    }
+    with sql.unit_of_work() as cur:
+        cur.execute(_RECOVER, parameters)
+        return int(cur.fetchone()[0])  # type: ignore[index]
+
+
+def quarantine(message_ids: Sequence[int]) -> int:
+    """Take messages out that seem to kill their process; returns how many."""
+    with sql.unit_of_work() as cur:
+        cur.execute(_QUARANTINE, _NAMES | {"ids": list(message_ids), "reason_poison": REASON_POISON})
+        return cur.rowcount
+
+
+def postpone(message_ids: Sequence[int], now: datetime, *, at_least: float, spread: float = 0.0) -> None:
+    """Look at these again `at_least` seconds after now, each up to `spread` seconds later."""
+    with sql.unit_of_work() as cur:
+        cur.execute(_POSTPONE, {"ids": list(message_ids), "now": now, "at_least": at_least, "spread": spread})
+
+
+def await_leases(message_ids: Sequence[int]) -> None:
+    """Look at messages that another worker is sending when its lease is over."""
+    with sql.unit_of_work() as cur:
+        cur.execute(
+            "UPDATE message_due d SET due_at = m.lease_until FROM message m"
+            " WHERE d.message_id = ANY(%b::bigint[]) AND m.id = d.message_id AND m.state = %s",
+            [list(message_ids), State.SENDING.value],
+        )
+
+
+def forget(message_ids: Sequence[int]) -> None:
+    """Delete the due rows of messages that are final or gone."""
+    with sql.unit_of_work() as cur:
+        cur.execute("DELETE FROM message_due WHERE message_id = ANY(%b::bigint[])", [list(message_ids)])
+
+
+def is_sending(profile_id: int, channel: int, message_class: int) -> bool:
+    """Whether a call for this profile may be on its way. A sender whose lease is over makes none any more."""
+    with sql.cursor() as cur:
+        cur.execute(
+            "SELECT EXISTS (SELECT FROM message WHERE profile_id = %s AND channel = %s AND message_class = %s"
+            " AND state = %s AND lease_until > clock_timestamp())",
+            [profile_id, channel, message_class, State.SENDING.value],
+        )
+        return bool(cur.fetchone()[0])  # type: ignore[index]

@@ -1,0 +1,334 @@
+"""The way of a batch: reserve → gather → render → fence → call → record, in micro-batches.
+
+Everything is gathered in a constant number of statements. A micro-batch costs two more: the fence, right before the
+call, and the record of what the provider said.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+
+from ajo.lib import sql
+from ajo.lib.chaos import point
+from ajo.lib.registry import UnknownKind
+from channels import addresses
+from channels.delivery import outbox
+from channels.delivery.outbox import Candidate, Loaded, Result, State
+from channels.liquid import ContentError, decode_values
+from channels.models import ChannelConfiguration, Variant
+from channels.providers import registry
+from channels.providers.base import Outgoing, Provider, ProviderError, Receipt, Verdict
+from channels.rendering import CompiledEmail, Sender, Words, compile_email, make_message_id
+
+logger = logging.getLogger(__name__)
+
+MICRO_BATCH = 32
+MAX_ATTEMPTS = 8
+BATCH_SECONDS = 10.0
+"""A batch begins no new micro-batch after this time, so that its task stays within Celery's limit."""
+_RETRY_BASE = 30.0
+_RETRY_CAP = 3600.0
+_OUTAGE_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A configuration, ready to send."""
+
+    configuration: ChannelConfiguration
+    provider: Provider
+    sender: Sender
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What was gathered for the queued messages of a reservation."""
+
+    now: datetime
+    messages: Sequence[Loaded]
+    configurations: Mapping[int, ChannelConfiguration]
+    words: Mapping[int, Words]
+    properties: Mapping[UUID, str]
+    ends_at: float
+
+
+def take_batch(lane: int, *, now: datetime | None = None, limit: int = 500) -> int:
+    """Send what is due in a lane; returns how many due rows were taken, 0 when there were none.
+
+    Not to be called inside a transaction: calls to providers would hold it open.
+    """
+    began_at = time.monotonic()
+    reserved = outbox.reserve(lane, now=now, limit=limit)
+    if not reserved:
+        return 0
+    point("after_reserve")
+    now = reserved[0].now
+    queued = _sort_out(reserved, now)
+    if queued:
+        seconds = min(BATCH_SECONDS, settings.AJO_SEND_RESERVATION_SECONDS * 0.8)
+        _send(_gather(queued, now, began_at + seconds))
+    return len(reserved)
+
+
+def _sort_out(reserved: Sequence[outbox.Reserved], now: datetime) -> list[Loaded]:
+    """Settle what needs no sending: lost, final, poisonous and held messages. Returns the rest."""
+    reservations = {row.message_id: row.reservations for row in reserved}
+    loaded = outbox.load(list(reservations))
+    sending = [message for message in loaded if message.state == State.SENDING]
+    if lost := [message for message in sending if message.is_lease_over]:
+        count = outbox.recover(
+            [message.id for message in lost],
+            now,
+            repeatable_ids=[message.id for message in lost if _is_repeatable(message, now)],
+        )
+        logger.warning("The lease of %s messages ran out while they were being sent.", count)
+    if busy := [message.id for message in sending if not message.is_lease_over]:
+        outbox.await_leases(busy)
+    open_states = {State.QUEUED.value, State.SENDING.value}
+    is_open = {message.id for message in loaded if message.state in open_states}
+    if final := reservations.keys() - is_open:
+        outbox.forget(sorted(final))
+    queued = [message for message in loaded if message.state == State.QUEUED]
+    if poison := [m.id for m in queued if reservations[m.id] > outbox.QUARANTINED_AFTER]:
+        outbox.quarantine(poison)
+        logger.error("Messages that seem to kill their process were quarantined: %s", poison)
+    if held := [m.id for m in queued if m.is_held and m.id not in poison]:
+        outbox.postpone(held, now, at_least=outbox.HOLD_SECONDS, spread=outbox.HOLD_SECONDS)
+    return [m for m in queued if not m.is_held and m.id not in poison]
+
+
+def _is_repeatable(message: Loaded, now: datetime) -> bool:
+    """Whether the provider surely still knows the key of the attempt that was lost. The message is older than that."""
+    configuration = ChannelConfiguration.objects.filter(pk=message.configuration_id).first()
+    if configuration is None or configuration.provider not in registry:
+        return False
+    return (now - message.created_at).total_seconds() < registry.get(
+        configuration.provider
+    ).idempotency_window
+
+
+def _gather(messages: Sequence[Loaded], now: datetime, ends_at: float) -> _Batch:
+    variants = Variant.objects.in_bulk({message.variant_id for message in messages})
+    return _Batch(
+        now=now,
+        messages=messages,
+        configurations=ChannelConfiguration.objects.in_bulk(
+            {message.configuration_id for message in messages}
+        ),
+        words={pk: Words(v.subject, v.preheader, v.html, v.text) for pk, v in variants.items()},
+        properties=_event_properties({message.event_id for message in messages if message.event_id}),
+        ends_at=ends_at,
+    )
+
+
+def _event_properties(event_ids: set[UUID]) -> dict[UUID, str]:
+    if not event_ids:
+        return {}
+    with sql.cursor() as cur:
+        cur.execute("SELECT id, properties::text FROM event WHERE id = ANY(%b::uuid[])", [sorted(event_ids)])
+        return dict(cur.fetchall())
+
+
+def _send(batch: _Batch) -> None:
+    for configuration_id, group in groupby(
+        sorted(batch.messages, key=lambda message: (message.configuration_id, message.id)),
+        key=lambda message: message.configuration_id,
+    ):
+        messages = list(group)
+        try:
+            route = _route(batch.configurations.get(configuration_id))
+        except ProviderError as error:
+            _put_off(messages, error, batch.now)
+            continue
+        for start in range(0, len(messages), MICRO_BATCH):
+            if time.monotonic() >= batch.ends_at:
+                outbox.postpone([message.id for message in messages[start:]], batch.now, at_least=0.0)
+                break
+            try:
+                _send_some(messages[start : start + MICRO_BATCH], route, batch)
+            except ProviderError as error:
+                _put_off(messages[start + MICRO_BATCH :], error, batch.now)
+                break
+
+
+def _put_off(messages: Sequence[Loaded], error: ProviderError, now: datetime) -> None:
+    """The service cannot be reached: what is not fenced yet waits, without an attempt being counted."""
+    if messages:
+        outbox.postpone(
+            [message.id for message in messages], now, at_least=_pause(error), spread=_OUTAGE_SECONDS
+        )
+    logger.log(
+        logging.ERROR if error.permanent else logging.WARNING, "Messages wait for their provider: %s", error
+    )
+
+
+def _send_some(messages: Sequence[Loaded], route: _Route, batch: _Batch) -> None:
+    """One micro-batch. Raises ProviderError when the service took nothing; these messages are queued again by then."""
+    outgoing: dict[int, Outgoing] = {}
+    candidates = list(_render(messages, route, batch, outgoing))
+    token, may_send = outbox.fence(candidates, batch.now)
+    lease_ends_at = time.monotonic() + settings.AJO_SEND_LEASE_SECONDS
+    point("after_fence")
+    to_send = [outgoing[message_id] for message_id in sorted(may_send)]
+    # A process that was stopped in between wakes up when others have already called its messages uncertain.
+    if not to_send or time.monotonic() >= lease_ends_at:
+        return
+    attempts = {message.id: message.attempt + 1 for message in messages}
+    try:
+        receipts = {receipt.message_id: receipt for receipt in route.provider.send(to_send)}
+    except ProviderError as error:
+        pause = _pause(error)
+        results = [
+            Result(
+                each.message_id,
+                State.QUEUED.value,
+                reason=str(error),
+                delay=pause + random.uniform(0, _OUTAGE_SECONDS),
+                counts=False,
+            )
+            for each in to_send
+        ]
+        outbox.record(results, token, batch.now)
+        raise
+    except Exception as error:
+        # Whatever it was, some of these may have been accepted.
+        logger.exception("The provider %s failed in a way that it should not.", route.configuration)
+        lost = Receipt(0, Verdict.UNKNOWN, detail=f"{type(error).__name__}: {error}")
+        receipts = {each.message_id: lost for each in to_send}
+    point("after_send")
+    silent = Receipt(0, Verdict.UNKNOWN, detail="The provider said nothing about this message.")
+    results = [
+        _result(each.message_id, receipts.get(each.message_id, silent), attempts[each.message_id])
+        for each in to_send
+    ]
+    outbox.record(results, token, batch.now)
+
+
+def _render(
+    messages: Sequence[Loaded], route: _Route, batch: _Batch, outgoing: dict[int, Outgoing]
+) -> Iterator[Candidate]:
+    """Render each message into `outgoing`; one that cannot be rendered becomes a candidate with a problem."""
+    date = format_datetime(batch.now)
+    channel = route.configuration.channel
+    brand = {"name": route.sender.name, "address": route.sender.address}
+    for message in messages:
+        point("before_render")
+        profile = _decoded(message.attributes)
+        address = addresses.address_of(channel, profile)
+        normal_address = addresses.normalise(channel, address)
+        if normal_address is None:
+            yield Candidate(message.id)
+            continue
+        message_id = make_message_id(message.id, message.created_at, route.sender.address)
+        try:
+            values = {
+                "profile": profile,
+                "event": _decoded(batch.properties.get(message.event_id) if message.event_id else None),
+                "context": _decoded(message.context),
+                "brand": brand,
+            }
+            body = _compiled(message.variant_id, batch).render(
+                values, sender=route.sender, address=address, message_id=message_id, date=date
+            )
+        except ContentError as error:
+            yield Candidate(message.id, address, normal_address, problem=str(error))
+        except Exception as error:
+            # A fault of the renderer must not take the neighbours along.
+            logger.exception("Message %s cannot be rendered.", message.id)
+            yield Candidate(
+                message.id, address, normal_address, problem=f"{type(error).__name__} while rendering it."
+            )
+        else:
+            outgoing[message.id] = Outgoing(message.id, address, route.sender.address, body, message_id)
+            yield Candidate(message.id, address, normal_address)
+
+
+def _compiled(variant_id: int, batch: _Batch) -> CompiledEmail:
+    words = batch.words.get(variant_id)
+    if words is None:
+        raise ContentError(
+            "The words of this message were deleted. Publish the content again and send a new one."
+        )
+    return compile_email(words)
+
+
+def _decoded(text: str | None) -> dict[str, Any]:
+    """The JSON object; nothing when it is none, which content shows as empty values."""
+    try:
+        return decode_values(text) if text else {}
+    except msgspec.ValidationError:
+        return {}
+
+
+def _result(message_id: int, receipt: Receipt, attempt: int) -> Result:
+    match receipt.verdict:
+        case Verdict.ACCEPTED:
+            return Result(message_id, State.SENT.value, provider_id=receipt.provider_id)
+        case Verdict.REFUSED:
+            return Result(message_id, State.FAILED.value, reason=receipt.detail)
+        case Verdict.UNKNOWN:
+            return Result(message_id, State.UNCERTAIN.value, reason=receipt.detail)
+        case Verdict.DEFERRED if attempt >= MAX_ATTEMPTS:
+            return Result(
+                message_id, State.FAILED.value, reason=f"Put off {attempt} times, at last: {receipt.detail}"
+            )
+        case Verdict.DEFERRED:
+            delay = max(_back_off(attempt), receipt.retry_after or 0.0)
+            return Result(message_id, State.QUEUED.value, reason=receipt.detail, delay=delay)
+
+
+def _back_off(attempt: int) -> float:
+    """Seconds until the next attempt, anywhere up to a bound that doubles: a crowd must not come back at once."""
+    return random.uniform(0, min(_RETRY_CAP, _RETRY_BASE * 2 ** (attempt - 1)))
+
+
+def _pause(error: ProviderError) -> float:
+    return max(_OUTAGE_SECONDS * (4 if error.permanent else 1), error.retry_after or 0.0)
+
+
+# --- providers -----------------------------------------------------------------------------------------------
+
+_providers: dict[tuple[int, int], tuple[str, Provider]] = {}
+"""(process, configuration) → what it was made from, and the provider with its open connections."""
+
+
+def _route(configuration: ChannelConfiguration | None) -> _Route:
+    if configuration is None:
+        raise ProviderError(
+            "Their channel configuration was deleted. Withhold them or restore it.", permanent=True
+        )
+    if not configuration.is_active:
+        raise ProviderError(f"The channel configuration {configuration} is switched off.", permanent=True)
+    key = (os.getpid(), configuration.pk)
+    origin = json.dumps([configuration.provider, configuration.settings], sort_keys=True)
+    made_from, provider = _providers.get(key, ("", None))
+    if provider is None or made_from != origin:
+        if provider is not None:
+            provider.close()
+        try:
+            provider = registry.get(configuration.provider)(configuration.settings)
+        except UnknownKind as error:
+            raise ProviderError(str(error), permanent=True) from error
+        _providers[key] = origin, provider
+    sender = Sender(configuration.sender_name, configuration.sender_address, configuration.reply_to)
+    return _Route(configuration, provider, sender)
+
+
+def close_providers() -> None:
+    """Hang up all connections of this process."""
+    for key in [key for key in _providers if key[0] == os.getpid()]:
+        _providers.pop(key)[1].close()

@@ -1,0 +1,320 @@
+"""Liquid, the language of content, within limits.
+
+What a template may do is bounded in every direction: its size, the loops, the text it writes, the text its filters
+build on the way, and the sum of all of it. Values are plain dictionaries, so no Python attribute can be reached. In
+HTML every value is escaped.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from io import StringIO
+from typing import Any, TextIO
+
+import liquid
+import msgspec
+from liquid import exceptions
+from liquid.ast import Node
+from liquid.builtin.content import ContentNode
+from liquid.builtin.output import OutputNode
+from liquid.context import RenderContext
+from liquid.output import LimitedStringIO
+from liquid.stringify import to_liquid_string
+from liquid.template import BoundTemplate
+
+MAX_SOURCE = 64 * 1024
+MAX_OUTPUT = 1024 * 1024
+MAX_TEXT = 256 * 1024
+"""Characters of one value that a filter takes or makes."""
+MAX_ITEMS = 10_000
+MAX_INTEGER_BITS = 256
+MAX_WORK = 4_000_000
+"""Characters written or handled by filters in one render; a loop's turn and a filter's call count as some."""
+_LOOP_COST = 100
+_FILTER_COST = 50
+
+ROOTS = ("profile", "event", "context", "brand")
+"""The names under which content finds its values."""
+
+_REMOVED_TAGS = ("include", "render", "increment", "decrement")
+_REMOVED_FILTERS = ("safe", "escapejs")
+_SAFE_SCHEMES = {"http", "https", "mailto", "tel", "sms"}
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.\-]*):")
+_INVISIBLE = re.compile(r"[\x00-\x20\x7f-\xa0\u200b-\u200f\u2028\u2029\ufeff]+")
+
+
+class ContentError(Exception):
+    """Why a content cannot be compiled or rendered, as a sentence."""
+
+
+class Number(float):
+    """A JSON number with a fraction that is printed as it was written: 19.90 stays 19.90."""
+
+    __slots__ = ("text",)
+
+    def __new__(cls, text: str) -> Number:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __str__(self) -> str:
+        return self.text
+
+    __hash__ = float.__hash__
+
+
+decode_values = msgspec.json.Decoder(dict[str, Any], float_hook=Number).decode
+"""A JSON object as the values of a template."""
+
+
+class Context(RenderContext):
+    """The state of one render; adds up its work."""
+
+    __slots__ = ("work",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.work = 0
+
+    def spend(self, work: int) -> None:
+        self.work += work
+        if self.work > MAX_WORK:
+            raise exceptions.ResourceLimitError("the template does too much work for one message", token=None)
+
+    def raise_for_loop_limit(self, length: int = 1) -> None:
+        super().raise_for_loop_limit(length)
+        self.spend(length * _LOOP_COST)
+
+    def assign(self, key: str, val: Any) -> None:
+        self.spend(_FILTER_COST + len(self.locals))
+        super().assign(key, val)
+
+    def get_buffer(self, buf: TextIO | None = None) -> StringIO:
+        return Buffer(self)
+
+
+class Buffer(LimitedStringIO):
+    """Where a render writes to. Counts characters: encoding each piece to count bytes costs more than writing it."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(limit=MAX_OUTPUT)
+        self._context = context
+
+    def write(self, text: str) -> int:
+        self.size += len(text)
+        if self.size > self.limit:
+            raise exceptions.OutputStreamLimitError(
+                "the text is longer than a million characters", token=None
+            )
+        self._context.spend(len(text))
+        return StringIO.write(self, text)
+
+
+class _BoundTemplate(BoundTemplate):
+    context_class = Context
+
+
+class Environment(liquid.Environment):
+    """Liquid with our limits, filters and without the tags that reach for other templates."""
+
+    block_nesting_limit = 30
+    context_depth_limit = 30
+    loop_iteration_limit = MAX_ITEMS
+    local_namespace_limit = 4 * MAX_TEXT
+    output_stream_limit = MAX_OUTPUT
+    template_class = _BoundTemplate
+
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        super().setup_tags_and_filters(extra=extra)
+        for tag in _REMOVED_TAGS:
+            del self.tags[tag]
+        for name in _REMOVED_FILTERS:
+            del self.filters[name]
+        self.filters["url"] = _url
+        for name, function in self.filters.items():
+            self.filters[name] = _bounded(name, function)
+
+
+class Template:
+    """A compiled source. `parts` are its literals and its moving parts in order: `begin` a render, `fill` each."""
+
+    def __init__(self, source: str, *, is_html: bool) -> None:
+        """Raises ContentError with the line and the remedy."""
+        if len(source) > MAX_SOURCE:
+            raise ContentError(f"It has {len(source)} characters; shorten it to {MAX_SOURCE} or fewer.")
+        try:
+            self._bound = (_HTML if is_html else _TEXT).from_string(source)
+        except exceptions.LiquidError as error:
+            raise ContentError(explain(error)) from error
+        except RecursionError as error:
+            raise ContentError("Its expressions are nested too deeply; split them with assign.") from error
+        self._is_html = is_html
+        self.parts: tuple[str | Node, ...] = tuple(_parts(self._bound.nodes))
+
+    def problems(self) -> Iterator[str]:
+        """What compiles but cannot mean anything: unknown filters and unknown names, each as a sentence."""
+        analysis = self._bound.analyze()
+        for name, spans in analysis.filters.items():
+            if name not in self._bound.env.filters:
+                yield f"Line {self._line(spans[0].start)}: there is no filter named {name}. {_did_you_mean(name)}"
+        for name, variables in analysis.globals.items():
+            if name not in ROOTS:
+                line = self._line(variables[0].span.start)
+                yield (
+                    f"Line {line}: {name} is not known here and would stay empty."
+                    f" Write profile.{name}, event.{name} or context.{name}, or assign it first."
+                )
+
+    def _line(self, index: int) -> int:
+        source = next((node.token.source for node in self._bound.nodes), "")
+        return source.count("\n", 0, max(index, 0)) + 1
+
+    def begin(self, values: Mapping[str, object]) -> Context:
+        return Context(self._bound, globals=values)
+
+    def fill(self, part: Node, context: Context) -> str:
+        """The text of one moving part. Raises ContentError."""
+        try:
+            if type(part) is OutputNode:
+                text = to_liquid_string(part.expression.evaluate(context), self._is_html)
+                context.spend(len(text))
+                return text
+            buffer = context.get_buffer()
+            part.render(context, buffer)
+            return buffer.getvalue()
+        except exceptions.LiquidError as error:
+            raise ContentError(explain(error, part)) from error
+        except exceptions.LiquidInterrupt as error:
+            raise ContentError("There is a break or continue outside of a loop.") from error
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise ContentError(f"A value does not fit where it is used: {error}.") from error
+
+    def render(self, values: Mapping[str, object]) -> str:
+        """The whole text. Raises ContentError."""
+        context = self.begin(values)
+        return "".join(part if isinstance(part, str) else self.fill(part, context) for part in self.parts)
+
+
+def explain(error: exceptions.LiquidError, part: Node | None = None) -> str:
+    """The error as a sentence with its line where that is known."""
+    token = error.token or (part.token if part is not None else None)
+    message = str(error.message or type(error).__name__).rstrip(".")
+    if token is None or token.start_index < 0:
+        return f"{message[:1].upper()}{message[1:]}."
+    return f"Line {token.source.count(chr(10), 0, token.start_index) + 1}: {message}."
+
+
+def guard_links(source: str) -> str:
+    """Pass every value that begins a link or an image address through the `url` filter, so that no profile's text can
+    become a script. Lines keep their numbers."""
+    return _LINK_VALUE.sub(r"\1\2 | url \3", source)
+
+
+_LINK_VALUE = re.compile(
+    r"(\b(?:href|src|action|formaction|background|poster)\s*=\s*[\"']?\s*\{\{-?)(.*?)(-?\}\})",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def _parts(nodes: list[Node]) -> Iterator[str | Node]:
+    for node in nodes:
+        if isinstance(node, ContentNode):
+            yield node.text
+        else:
+            yield node
+
+
+def _did_you_mean(name: str) -> str:
+    close = difflib.get_close_matches(name, _TEXT.filters, n=1)
+    return (
+        f"Did you mean {close[0]}?"
+        if close
+        else "See the documentation of messages for the filters there are."
+    )
+
+
+# --- filters -------------------------------------------------------------------------------------------------
+
+
+def _url(value: object) -> str:
+    """The value if it is an address of the web, of mail or of a phone, or a relative one; nothing otherwise."""
+    text = _INVISIBLE.sub("", "" if value is None else str(value))
+    scheme = _SCHEME.match(text)
+    return "" if scheme and scheme[1].lower() not in _SAFE_SCHEMES else text
+
+
+def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The filter with its work counted, its input and output limited, and any failure a Liquid error."""
+    keywords = [
+        keyword for keyword in ("context", "environment") if getattr(function, f"with_{keyword}", False)
+    ]
+    expect = _GROWTH.get(name)
+
+    def bounded(value: Any, *args: Any, context: Context, **kwargs: Any) -> Any:
+        context.spend(_FILTER_COST + _size(name, value) + sum(_size(name, argument) for argument in args))
+        if expect is not None and expect(value, *args) > MAX_TEXT:
+            raise _too_large(name)
+        if "context" in keywords:
+            kwargs["context"] = context
+        if "environment" in keywords:
+            kwargs["environment"] = context.env
+        try:
+            result = function(value, *args, **kwargs)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise exceptions.FilterError(
+                f"the filter {name} cannot take this value: {error}", token=None
+            ) from error
+        _size(name, result)
+        return result
+
+    bounded.with_context = True  # type: ignore[attr-defined]
+    return bounded
+
+
+def _size(name: str, value: object) -> int:
+    """How large a value is, or a refusal when it is larger than filters may handle."""
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            raise _too_large(name)
+        return len(value)
+    if isinstance(value, (list, tuple, range)):
+        if len(value) > MAX_ITEMS:
+            raise _too_large(name)
+        return len(value)
+    if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
+        raise _too_large(name)
+    return 1
+
+
+def _too_large(name: str) -> exceptions.ResourceLimitError:
+    return exceptions.ResourceLimitError(f"the filter {name} meets a value that is too large", token=None)
+
+
+# How long the result will be, for the filters that could build gigabytes before anybody can look at it.
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, str) else len(str(value))
+
+
+def _replaced(value: object, old: object = "", new: object = "", *_: object) -> int:
+    text = str(value)
+    return len(text) + text.count(str(old)) * _length(new)
+
+
+def _joined(value: object, separator: object = " ", *_: object) -> int:
+    items = value if isinstance(value, (list, tuple, range)) else [value]
+    return sum(_length(item) for item in items) + len(items) * _length(separator)
+
+
+def _formatted(value: object, pattern: object = "", *_: object) -> int:
+    # strftime knows widths (%9999d), so a long pattern is refused rather than measured
+    return MAX_TEXT + 1 if _length(pattern) > 100 or _length(value) > 100 else 0
+
+
+_GROWTH: dict[str, Callable[..., int]] = {"replace": _replaced, "join": _joined, "date": _formatted}
+
+_HTML = Environment(autoescape=True)
+_TEXT = Environment(autoescape=False)

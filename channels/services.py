@@ -1,0 +1,152 @@
+"""What the channels room does to its objects, for the API, the admin and the rooms above."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from ajo.core.models import AuditEvent
+from ajo.lib import lifecycle
+from channels import addresses, rendering
+from channels.delivery import outbox
+from channels.models import Content, ContentVersion, MessageClass, Suppression, Variant
+from profiles import services as profile_services
+from profiles.models import Channel, Consent
+
+_POLL_SECONDS = 0.05
+_WORDS = ("subject", "preheader", "html", "text")
+
+
+class ContentRefused(Exception):
+    """Why a content was not saved or published: `problems` are sentences for its author."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = list(problems)
+
+
+@transaction.atomic
+def save_draft(
+    *,
+    key: str,
+    name: str,
+    variants: Sequence[Mapping[str, str]],
+    channel: int = Channel.EMAIL,
+    user: Any = None,
+) -> ContentVersion:
+    """Write the draft of a content, which is made when it is new; its published versions stay as they are.
+
+    A variant may have `subject`, `preheader`, `html`, `text`, `treatment` and `locale`; whether its words can be rendered
+    is asked at publishing. Raises ContentRefused for what cannot be stored.
+    """
+    content, _ = Content.objects.get_or_create(key=key, defaults={"name": name, "channel": channel})
+    content = Content.objects.select_for_update().get(pk=content.pk)
+    if content.channel != channel:
+        raise ContentRefused([f"The content {key} is for another channel. Give this one a key of its own."])
+    content.name = name
+    content.save(update_fields=["name"])
+    version = content.versions.filter(state=ContentVersion.State.DRAFT).first()
+    if version is None:
+        newest = content.versions.order_by("-number").first()
+        version = ContentVersion.objects.create(content=content, number=newest.number + 1 if newest else 1)
+    rows = [Variant(version=version, **variant) for variant in variants]
+    try:
+        for row in rows:
+            row.clean_fields(exclude=["version"])
+    except ValidationError as error:
+        raise ContentRefused(
+            [f"{field}: {' '.join(said)}" for field, said in error.message_dict.items()]
+        ) from error
+    version.variants.all().delete()
+    Variant.objects.bulk_create(rows)
+    AuditEvent.record("save_content", content, user=user, version=version.number)
+    return version
+
+
+@transaction.atomic
+def publish_content(*, content: Content, now: datetime, user: Any = None) -> ContentVersion:
+    """Freeze the draft of a content as its newest published version.
+
+    Raises ContentRefused when there is no draft or its words cannot be rendered.
+    """
+    content = Content.objects.select_for_update().get(pk=content.pk)
+    version = content.versions.filter(state=ContentVersion.State.DRAFT).first()
+    if version is None:
+        raise ContentRefused([f"{content} has no draft. Change it first, then publish it."])
+    if problems := content_problems(version):
+        raise ContentRefused(problems)
+    lifecycle.move(
+        version,
+        to=ContentVersion.State.PUBLISHED,
+        moves={ContentVersion.State.DRAFT: {ContentVersion.State.PUBLISHED}},
+        published_at=now,
+    )
+    AuditEvent.record("publish_content", content, user=user, version=version.number)
+    return version
+
+
+def content_problems(version: ContentVersion) -> list[str]:
+    """Why a version cannot be published, as sentences; empty when it can."""
+    variants = list(version.variants.order_by("treatment", "locale"))
+    if not any(not variant.treatment and not variant.locale for variant in variants):
+        return [
+            "The variant without treatment and locale is missing: it is for everybody that no other one fits."
+        ]
+    found = []
+    for variant in variants:
+        name = " ".join(filter(None, [variant.treatment, variant.locale]))
+        for problem in rendering.problems(words_of(variant)):
+            found.append(f"Variant {name}: {problem}" if name else problem)
+    return found
+
+
+def words_of(variant: Variant) -> rendering.Words:
+    """The authored words of a variant."""
+    return rendering.Words(**{field: getattr(variant, field) for field in _WORDS})
+
+
+def unsubscribe(
+    *, profile_id: int, channel: int, reason: str, now: datetime, wait_seconds: float = 10.0
+) -> bool:
+    """Opt a profile out of a channel, so that no marketing call for it starts after the return.
+
+    Three steps, each committed before the next: the consent; the withholding of what is queued, which waits for fences
+    that are not visible yet; then a bounded wait for what is being sent. False when that wait ran out. Transactional
+    messages go on.
+    """
+    with transaction.atomic(durable=True):
+        profile_services.set_consent(
+            profile_ids=[profile_id],
+            channel=channel,
+            state=Consent.State.OPTED_OUT,
+            reason=reason,
+            now=now,
+        )
+    profile_id = profile_services.living_profiles([profile_id]).get(profile_id, profile_id)
+    with transaction.atomic(durable=True):
+        outbox.withhold_queued(
+            [profile_id],
+            reason="The profile opted out of this channel.",
+            channel=channel,
+            message_class=MessageClass.MARKETING,
+        )
+    ends_at = time.monotonic() + wait_seconds
+    while outbox.is_sending(profile_id, channel, MessageClass.MARKETING):
+        if time.monotonic() >= ends_at:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def suppress(*, channel: int, address: str, reason: str = Suppression.Reason.MANUAL) -> Suppression:
+    """Never send to an address again. Raises ValueError when it cannot be one of this channel."""
+    normal = addresses.normalise(channel, address)
+    if normal is None:
+        raise ValueError(f"{address!r} is not an address of the channel {Channel(channel).label}.")
+    row, _ = Suppression.objects.get_or_create(channel=channel, address=normal, defaults={"reason": reason})
+    return row

@@ -1,0 +1,222 @@
+"""What events do to journeys: they end waits and let people in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from django.conf import settings
+
+from ajo.lib import sql
+from journeys.activities.base import Park, Wake, Walk
+from journeys.models import ReEntry
+from journeys.plans import EntryRule, Versions, read_versions
+from journeys.runner import Advanced, Entrance, Parked, Passage
+from profiles.consumers import StreamEvent
+
+# The caller holds the profiles, so this statement sees every wait that a clock has committed for them; one that a clock
+# has locked and passed over is waited for.
+READ_WAITS = """
+SELECT w.version_id, w.activity, w.instance_id, w.profile_id, w.visit, w.due_at, w.event_type_id, w.correlation,
+    i.entry_event_id, i.hops
+FROM unnest(%b::bigint[], %b::int[]) AS e(profile_id, event_type_id)
+JOIN journey_wait w ON w.profile_id = e.profile_id AND w.event_type_id = e.event_type_id
+JOIN journey_instance i ON i.id = w.instance_id
+WHERE w.event_type_id IS NOT NULL AND w.version_id = ANY(%b::bigint[])
+ORDER BY w.instance_id FOR UPDATE OF w
+"""
+DELETE_WAITS = "DELETE FROM journey_wait WHERE instance_id = ANY(%b::bigint[])"
+READ_HISTORIES = """
+SELECT t.profile_id, t.journey_id, coalesce(h.last_no, 0) AS last_no, h.active
+FROM unnest(%b::bigint[], %b::bigint[]) AS t(profile_id, journey_id)
+CROSS JOIN LATERAL (
+    SELECT max(i.entry_no) AS last_no, count(*) FILTER (WHERE i.state = 0) AS active
+    FROM journey_instance i WHERE i.profile_id = t.profile_id AND i.journey_id = t.journey_id
+) h
+"""
+TAKE_IDS = """
+SELECT nextval(pg_get_serial_sequence('journey_instance', 'id')) FROM generate_series(1, %s)
+"""
+
+
+def consume(events: Sequence[StreamEvent], now: datetime) -> None:
+    """Advance the waits that the events end and let in whom they let in, each walk up to its next wait.
+
+    The profiles of the events are locked by the caller, in whose transaction this happens; their events come in the
+    order in which they count. A number of statements that depends on neither their number nor that of the people.
+    """
+    events = [event for event in events if event.hops < settings.AJO_MAX_HOPS]
+    if not events:
+        return
+    with sql.cursor() as cur:
+        versions = read_versions(cur)
+        if not versions.running:
+            return
+        passage = Passage(versions, now)
+        waits = _Waits(cur, events, versions)
+        doors = _Doors(cur, events, versions)
+        for turn in _turns(events):
+            # Waits before entries: who leaves a journey by an event may enter it again by the same one.
+            _note(passage.advance(waits.wake(turn, passage)), waits, doors)
+            _note(passage.advance(doors.let_in(turn, passage)), waits, doors)
+        waits.delete_stored(cur)
+        passage.write(cur)
+
+
+def _note(done: Advanced, waits: _Waits, doors: _Doors) -> None:
+    waits.add(done.parked)
+    doors.note_ended(done.ended)
+
+
+def _turns(events: Sequence[StreamEvent]) -> Iterator[list[StreamEvent]]:
+    """The first event of every profile, then the second of every profile that has one, and so on."""
+    per_profile: dict[int, list[StreamEvent]] = defaultdict(list)
+    for event in events:
+        per_profile[event.profile_id].append(event)
+    turn = list(per_profile.values())
+    position = 0
+    while turn:
+        yield [own[position] for own in turn]
+        position += 1
+        turn = [own for own in turn if len(own) > position]
+
+
+class _Waits:
+    """The waits that an event of this batch could end: those in the table, and those that the batch itself begins."""
+
+    def __init__(self, cur: psycopg.Cursor, events: Sequence[StreamEvent], versions: Versions) -> None:
+        self._versions = versions
+        self._by_event: dict[tuple[int, int], dict[int, Parked]] = defaultdict(dict)
+        self._claimed: list[int] = []
+        pairs = list({(event.profile_id, event.event_type_id): None for event in events})
+        cur.execute(
+            READ_WAITS, [[pair[0] for pair in pairs], [pair[1] for pair in pairs], list(versions.running)]
+        )
+        self.add(
+            Parked(
+                row.version_id,
+                row.activity,
+                Park(
+                    Walk(row.instance_id, row.profile_id, row.visit, row.entry_event_id, row.hops),
+                    row.due_at,
+                    row.event_type_id,
+                    row.correlation,
+                ),
+                is_stored=True,
+            )
+            for row in cur
+        )
+
+    def add(self, parked: Iterable[Parked]) -> None:
+        for wait in parked:
+            if wait.park.event_type_id is not None:
+                walk = wait.park.walk
+                self._by_event[walk.profile_id, wait.park.event_type_id][walk.instance_id] = wait
+
+    def wake(self, events: Sequence[StreamEvent], passage: Passage) -> dict[tuple[int, str], list[Walk]]:
+        """Claims the waits that these events (at most one of each profile) end; the walks, by where they stand."""
+        groups: dict[tuple[int, str], list[Walk]] = defaultdict(list)
+        for event in events:
+            standing = self._by_event.get((event.profile_id, event.event_type_id))
+            if not standing:
+                continue
+            for wait in [wait for wait in standing.values() if self._is_woken(wait, event)]:
+                walk = wait.park.walk
+                del standing[walk.instance_id]
+                if wait.is_stored:
+                    self._claimed.append(walk.instance_id)
+                    passage.claim([walk])
+                else:
+                    passage.unpark(walk.instance_id)
+                # A walk that our own reactions keep waking must come to the limit as well.
+                hops = max(walk.hops, event.hops + 1)
+                groups[wait.version_id, wait.activity].append(
+                    Walk(
+                        walk.instance_id,
+                        walk.profile_id,
+                        walk.visit,
+                        walk.entry_event_id,
+                        hops,
+                        Wake.EVENT,
+                        event,
+                    )
+                )
+        return groups
+
+    def _is_woken(self, wait: Parked, event: StreamEvent) -> bool:
+        version = self._versions.running[wait.version_id]
+        activity = version.plan.boxes[wait.activity].activity
+        return activity.wakes(event, wait.park.correlation, version.places[wait.activity])
+
+    def delete_stored(self, cur: psycopg.Cursor) -> None:
+        """Before the new waits are written, which may be of the same instances."""
+        if self._claimed:
+            cur.execute(DELETE_WAITS, [self._claimed])
+
+
+@dataclass(slots=True)
+class _History:
+    """How often a profile has entered a journey, and how many of these walks still go on."""
+
+    last_no: int
+    active: int
+
+    def allows(self, re_entry: str) -> bool:
+        if re_entry == ReEntry.NEVER:
+            return self.last_no == 0
+        return re_entry == ReEntry.ALWAYS or self.active == 0
+
+
+class _Doors:
+    """Who may enter where, kept up to date while the batch is walked."""
+
+    def __init__(self, cur: psycopg.Cursor, events: Sequence[StreamEvent], versions: Versions) -> None:
+        self._rules = versions.entered_by
+        asking: dict[tuple[int, int], list[str]] = defaultdict(
+            list
+        )  # (profile, journey) → the rule, once per event
+        for event in events:
+            for rule in self._rules.get(event.event_type_id, ()):
+                asking[event.profile_id, rule.version.journey_id].append(rule.re_entry)
+        self._histories: dict[tuple[int, int], _History] = {}
+        self._ids: Iterator[int] = iter(())
+        if not asking:
+            return
+        cur.execute(READ_HISTORIES, [[pair[0] for pair in asking], [pair[1] for pair in asking]])
+        self._histories = {(row.profile_id, row.journey_id): _History(row.last_no, row.active) for row in cur}
+        at_most = sum(
+            len(rules) if rules[0] != ReEntry.NEVER else int(self._histories[pair].last_no == 0)
+            for pair, rules in asking.items()
+        )
+        if at_most:
+            cur.execute(TAKE_IDS, [at_most])
+            self._ids = iter([row[0] for row in cur.fetchall()])
+
+    def let_in(self, events: Sequence[StreamEvent], passage: Passage) -> dict[tuple[int, str], list[Walk]]:
+        """The walks that these events (at most one of each profile) begin, at the entries of their versions."""
+        groups: dict[tuple[int, str], list[Walk]] = defaultdict(list)
+        for event in events:
+            for rule in self._rules.get(event.event_type_id, ()):
+                if walk := self._enter(event, rule, passage):
+                    groups[rule.version.id, rule.version.plan.entry].append(walk)
+        return groups
+
+    def _enter(self, event: StreamEvent, rule: EntryRule, passage: Passage) -> Walk | None:
+        version = rule.version
+        history = self._histories[event.profile_id, version.journey_id]
+        if not history.allows(rule.re_entry):
+            return None
+        history.last_no += 1
+        history.active += 1
+        walk = Walk(next(self._ids), event.profile_id, visit=1, entry_event_id=event.id, hops=event.hops + 1)
+        entrance = Entrance(version.journey_id, version.id, event.profile_id, history.last_no, event.id)
+        passage.enter(walk, entrance)
+        return walk
+
+    def note_ended(self, ended: Iterable[tuple[int, int]]) -> None:
+        for journey_id, profile_id in ended:
+            if history := self._histories.get((profile_id, journey_id)):
+                history.active -= 1

@@ -1,0 +1,115 @@
+"""The versions that run now, each compiled once per process.
+
+A published version is frozen, so its compiled form is kept by its id for ever. Which versions run, and how, is read
+anew for every batch under a lock that publishing, pausing and stopping take alone: when one of them returns, no batch
+that knew the old state is under way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from django.core.exceptions import ObjectDoesNotExist
+
+from ajo.lib import sql
+from journeys import graph
+from journeys.activities.base import Place
+from journeys.models import JourneyVersion
+
+logger = logging.getLogger(__name__)
+
+_LOCK = "hashtext('ajo journey versions')"
+_READ = """
+SELECT id, journey_id, state, entry_event_type_id, re_entry FROM journeys_journeyversion
+WHERE state IN ('live', 'closed') ORDER BY id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledVersion:
+    """A frozen version, ready to be walked."""
+
+    id: int
+    journey_id: int
+    plan: graph.Plan
+    places: Mapping[str, Place]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRule:
+    """A live version and who may enter it."""
+
+    version: CompiledVersion
+    re_entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What runs now. Paused and stopped versions are not in it: their people stand still."""
+
+    running: Mapping[int, CompiledVersion]
+    """Live and closed ones by id."""
+    entered_by: Mapping[int, Sequence[EntryRule]]
+    """Event type id → the live versions that it opens, at most one for each journey."""
+
+
+_compiled: dict[int, CompiledVersion] = {}
+_broken: set[int] = set()
+
+
+def read_versions(cur: psycopg.Cursor) -> Versions:
+    """What runs now, and goes on running until the open transaction ends. Two small statements."""
+    cur.execute(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
+    cur.execute(_READ)
+    rows = cur.fetchall()
+    _compile_missing([row.id for row in rows])
+    running: dict[int, CompiledVersion] = {}
+    entered_by: dict[int, list[EntryRule]] = defaultdict(list)
+    for row in rows:
+        if (version := _compiled.get(row.id)) is None:
+            continue
+        running[row.id] = version
+        if row.state == JourneyVersion.State.LIVE:
+            entered_by[row.entry_event_type_id].append(EntryRule(version, row.re_entry))
+    return Versions(running=running, entered_by=entered_by)
+
+
+def lock_versions() -> None:
+    """Wait for the batches under way and keep new ones out until the open transaction ends. Hold no profile's lock
+    when you call it: a batch that holds one may be waiting for this."""
+    with sql.cursor() as cur:
+        cur.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+
+
+def compile_version(version: JourneyVersion) -> CompiledVersion:
+    """Raises InvalidGraph or LookupError when the version cannot run in this process."""
+    plan = graph.compiled(version.graph)
+    places = {}
+    for box in plan.boxes.values():
+        place = Place(version.journey_id, version.pk, box.id, box.config, version.pins)
+        prepared = box.activity.prepare(place)
+        places[box.id] = Place(version.journey_id, version.pk, box.id, box.config, version.pins, prepared)
+    return CompiledVersion(id=version.pk, journey_id=version.journey_id, plan=plan, places=places)
+
+
+def _compile_missing(version_ids: Sequence[int]) -> None:
+    missing = [version_id for version_id in version_ids if version_id not in _compiled]
+    if not missing:
+        return
+    if len(_compiled) > 2 * len(version_ids) + 100:  # mostly finished ones
+        for version_id in _compiled.keys() - set(version_ids):
+            del _compiled[version_id]
+    for version in JourneyVersion.objects.filter(pk__in=missing):
+        try:
+            _compiled[version.pk] = compile_version(version)
+        except (LookupError, ValueError, ObjectDoesNotExist) as error:
+            # Such as an activity of an app that is no longer installed: its people stand still until it is back.
+            if version.pk not in _broken:
+                logger.error("Journey version %s cannot run: %s", version, error)
+            _broken.add(version.pk)
+        else:
+            _broken.discard(version.pk)

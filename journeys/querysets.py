@@ -1,0 +1,25 @@
+"""Which journeys and versions: adjectives."""
+
+from __future__ import annotations
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from journeys.models import JourneyVersion, JourneyWait
+
+State = JourneyVersion.State
+
+
+def running_versions() -> QuerySet[JourneyVersion]:
+    """Those in which people may be."""
+    return JourneyVersion.objects.filter(state__in=[State.LIVE, State.PAUSED, State.CLOSED])
+
+
+def stopping_versions() -> QuerySet[JourneyVersion]:
+    """Stopped, and not everybody is out yet."""
+    return JourneyVersion.objects.filter(state=State.STOPPED, ended_at=None)
+
+
+def drained_versions() -> QuerySet[JourneyVersion]:
+    """Closed, and the last person has left. Every walk that goes on has a wait, so the waits say it."""
+    waits = JourneyWait.objects.filter(version_id=OuterRef("pk"))
+    return JourneyVersion.objects.filter(~Exists(waits), state=State.CLOSED)

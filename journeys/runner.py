@@ -1,0 +1,419 @@
+"""Walks people from wait to wait.
+
+A batch is claimed, walked in memory and written by one statement, in one transaction. Locks: the clock takes wait rows
+and then profiles, and skips what is locked; the stream step waits for profiles, in id order, and then for wait rows.
+Both share the lock of the versions, which is taken alone only by those who hold no other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import psycopg
+from django.db import DataError, IntegrityError, transaction
+
+from ajo.lib import sql
+from channels import delivery
+from journeys.activities.base import Outcome, Park, Place, Wake, Walk
+from journeys.graph import Box
+from journeys.models import JourneyInstance
+from journeys.plans import CompiledVersion, Versions, read_versions
+
+logger = logging.getLogger(__name__)
+
+CLOCK_BATCH = 2_000
+STEPS_AT_ONCE = 100
+"""A walk that makes more steps without waiting has met a plan that never rests, which publishing refuses."""
+DETAIL_LENGTH = 1_000
+
+# What bad data or a bug in one activity raises. Anything else (a deadlock, a lost connection, a time limit) ends the
+# whole batch, which is claimed again: failing people for a busy second would be wrong.
+DATA_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    RecursionError,
+    DataError,
+    IntegrityError,
+)
+
+ACTIVE = JourneyInstance.State.ACTIVE.value
+ENDED = JourneyInstance.State.ENDED.value
+FAILED = JourneyInstance.State.FAILED.value
+STOPPED = JourneyInstance.State.STOPPED.value
+
+Groups = Mapping[tuple[int, str], list[Walk]]
+"""(version id, activity) → the walks that stand there."""
+
+# The ctid array is twice as fast as a join on the key; it is safe because waits are never updated.
+CLAIM_DUE = """
+WITH due AS MATERIALIZED (
+    SELECT w.ctid AS place, w.profile_id FROM journey_wait w
+    WHERE w.due_at <= %s AND w.version_id = ANY(%b::bigint[])
+    ORDER BY w.due_at LIMIT %s FOR UPDATE SKIP LOCKED
+), held AS MATERIALIZED (
+    SELECT p.id FROM profile p WHERE p.id = ANY(ARRAY(SELECT profile_id FROM due))
+    ORDER BY p.id FOR NO KEY UPDATE SKIP LOCKED
+)
+DELETE FROM journey_wait w USING journey_instance i
+WHERE w.ctid = ANY(ARRAY(SELECT due.place FROM due JOIN held ON held.id = due.profile_id)) AND i.id = w.instance_id
+RETURNING w.version_id, w.activity, w.instance_id, w.profile_id, w.visit, i.entry_event_id, i.hops
+"""
+
+# Everything downstream joins `stepped`, never the claim: what the visit check refused writes nothing.
+WRITE = """
+WITH claimed AS MATERIALIZED (
+    SELECT * FROM unnest(%b::bigint[], %b::int[], %b::text[], %b::int[], %b::smallint[], %b::smallint[])
+        AS t(instance_id, claimed_visit, activity, visit, state, hops)
+), moved AS (
+    UPDATE journey_instance i
+    SET activity = c.activity, visit = c.visit, state = c.state, hops = c.hops,
+        ended_at = CASE WHEN c.state <> 0 THEN %b::timestamptz END
+    FROM claimed c WHERE i.id = c.instance_id AND i.visit = c.claimed_visit AND i.state = 0
+    RETURNING i.id
+), entered AS (
+    INSERT INTO journey_instance (id, journey_id, version_id, profile_id, entry_no, entry_event_id, activity, visit,
+        state, hops, entered_at, ended_at)
+    SELECT t.*, %b::timestamptz, CASE WHEN t.state <> 0 THEN %b::timestamptz END
+    FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::int[], %b::uuid[], %b::text[], %b::int[],
+        %b::smallint[], %b::smallint[])
+        AS t(id, journey_id, version_id, profile_id, entry_no, entry_event_id, activity, visit, state, hops)
+    RETURNING id
+), stepped AS MATERIALIZED (
+    SELECT id FROM moved UNION ALL SELECT id FROM entered
+), parked AS (
+    INSERT INTO journey_wait (instance_id, version_id, activity, visit, profile_id, due_at, event_type_id, correlation)
+    SELECT t.* FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::int[], %b::bigint[], %b::timestamptz[],
+        %b::int[], %b::text[])
+        AS t(instance_id, version_id, activity, visit, profile_id, due_at, event_type_id, correlation)
+    JOIN stepped s ON s.id = t.instance_id
+), logged AS (
+    INSERT INTO step_log (instance_id, visit, version_id, activity, outcome, detail, at)
+    SELECT t.*, %b::timestamptz FROM unnest(%b::bigint[], %b::int[], %b::bigint[], %b::text[], %b::text[], %b::text[])
+        AS t(instance_id, visit, version_id, activity, outcome, detail)
+    JOIN stepped s ON s.id = t.instance_id
+)
+SELECT c.instance_id FROM claimed c LEFT JOIN moved m ON m.id = c.instance_id WHERE m.id IS NULL
+"""
+
+
+READ_STOPPED = """
+SELECT instance_id, profile_id FROM journey_wait WHERE instance_id > %s AND version_id = %s
+ORDER BY instance_id LIMIT %s
+"""
+LOCK_PROFILES = "SELECT id FROM profile WHERE id = ANY(%b::bigint[]) ORDER BY id FOR NO KEY UPDATE"
+# A wait that a merge has given to another profile since it was read is left: that profile is not locked.
+STOP = """
+WITH gone AS (
+    DELETE FROM journey_wait w USING unnest(%b::bigint[], %b::bigint[]) AS t(instance_id, profile_id)
+    WHERE w.instance_id = t.instance_id AND w.profile_id = t.profile_id AND w.version_id = %s
+    RETURNING w.instance_id, w.visit
+), stopped AS (
+    UPDATE journey_instance i SET state = %s, ended_at = %b::timestamptz FROM gone
+    WHERE i.id = gone.instance_id AND i.visit = gone.visit AND i.state = 0
+    RETURNING i.id, i.visit, i.version_id, i.activity
+)
+INSERT INTO step_log (instance_id, visit, version_id, activity, outcome, detail, at)
+SELECT id, visit, version_id, activity, 'stopped', 'The journey was stopped.', %b::timestamptz FROM stopped
+"""
+
+
+class Entrance(NamedTuple):
+    """A walk that begins in this batch; its row is inserted where it comes to stand."""
+
+    journey_id: int
+    version_id: int
+    profile_id: int
+    entry_no: int
+    event_id: UUID | None
+
+
+class Standing(NamedTuple):
+    """Where a walk stands in this batch, or ended."""
+
+    activity: str
+    visit: int
+    state: int
+    hops: int
+
+
+class Parked(NamedTuple):
+    """A walk that waits; `is_stored` when its row stands in journey_wait, from an earlier batch."""
+
+    version_id: int
+    activity: str
+    park: Park
+    is_stored: bool = False
+
+
+@dataclass(slots=True)
+class Advanced:
+    """What one call of `Passage.advance` came to."""
+
+    parked: list[Parked] = field(default_factory=list)
+    ended: list[tuple[int, int]] = field(default_factory=list)
+    """(journey id, profile id) of walks that are over."""
+
+
+class Passage:
+    """Many walks on their way from one wait to the next: stepped in memory, then written at once.
+
+    The caller holds the locks of all their profiles and has deleted their waits.
+    """
+
+    def __init__(self, versions: Versions, now: datetime) -> None:
+        self._versions = versions
+        self._now = now
+        self._entrances: dict[int, Entrance] = {}
+        self._claimed_visits: dict[int, int] = {}
+        self._standing: dict[int, Standing] = {}
+        self._parked: dict[int, Parked] = {}
+        self._log: list[tuple[Place, Sequence[Walk], str, Mapping[int, str]]] = []
+        self._drafts: list[delivery.Draft] = []
+
+    def claim(self, walks: Sequence[Walk]) -> None:
+        """Take walks whose wait was deleted: nothing of them is written unless their visit is still the same."""
+        self._claimed_visits.update((walk.instance_id, walk.visit) for walk in walks)
+
+    def enter(self, walk: Walk, entrance: Entrance) -> None:
+        """Take a walk that has no row yet; its id comes from the sequence."""
+        self._entrances[walk.instance_id] = entrance
+
+    def unpark(self, instance_id: int) -> None:
+        """Forget a wait of this very batch: an event came before it was written."""
+        del self._parked[instance_id]
+
+    def advance(self, groups: Groups) -> Advanced:
+        """Step until every walk waits, has ended or has failed."""
+        done = Advanced()
+        for _ in range(STEPS_AT_ONCE):
+            following: dict[tuple[int, str], list[Walk]] = defaultdict(list)
+            for (version_id, activity), walks in groups.items():
+                self._step(self._versions.running[version_id], activity, walks, following, done)
+            if not following:
+                return done
+            groups = following
+        for (version_id, activity), walks in groups.items():
+            reason = f"The walk made {STEPS_AT_ONCE} steps without waiting. Put a wait into the loop that it runs in."
+            place = self._versions.running[version_id].places[activity]
+            self._close(
+                place, walks, FAILED, done, outcome="failed", details=dict.fromkeys(_ids(walks), reason)
+            )
+        return done
+
+    def write(self, cur: psycopg.Cursor) -> None:
+        """Write positions, waits and step log in one statement, then the messages of those that it moved."""
+        refused = self._write_steps(cur)
+        if refused:
+            logger.error("%d journey steps were refused because somebody else made them first.", len(refused))
+        if drafts := [draft for draft in self._drafts if draft.cause_id not in refused]:
+            delivery.enqueue(drafts, self._now)
+
+    def _step(
+        self,
+        version: CompiledVersion,
+        activity: str,
+        walks: list[Walk],
+        following: dict[tuple[int, str], list[Walk]],
+        done: Advanced,
+    ) -> None:
+        box, place = version.plan.boxes[activity], version.places[activity]
+        outcome = decide(box, place, walks, self._now)
+        self._drafts += outcome.messages
+        for port, moved in outcome.moved.items():
+            if target := box.links.get(port):
+                self._log.append((place, moved, port, outcome.details))
+                following[version.id, target] += [
+                    Walk(walk.instance_id, walk.profile_id, walk.visit + 1, walk.entry_event_id, walk.hops)
+                    for walk in moved
+                ]
+            else:
+                self._close(place, moved, ENDED, done, outcome=port, details=outcome.details)
+        if outcome.parked:
+            self._park(place, outcome, done)
+        if outcome.left:
+            self._close(place, outcome.left, ENDED, done, outcome="ended", details=outcome.details)
+        if outcome.failed:
+            failed = [walk for walk in walks if walk.instance_id in outcome.failed]
+            self._close(place, failed, FAILED, done, outcome="failed", details=outcome.failed)
+
+    def _park(self, place: Place, outcome: Outcome, done: Advanced) -> None:
+        """A first wait is logged when it is over. One that follows another on the same box is a step of its own, so
+        that a claim always raises the visit."""
+        again = []
+        for park in outcome.parked:
+            walk = park.walk
+            if walk.wake is not Wake.ARRIVED:
+                again.append(walk)
+                walk = Walk(walk.instance_id, walk.profile_id, walk.visit + 1, walk.entry_event_id, walk.hops)
+                park = Park(walk, park.due_at, park.event_type_id, park.correlation)
+            parked = Parked(place.version_id, place.activity, park)
+            self._parked[walk.instance_id] = parked
+            self._standing[walk.instance_id] = Standing(place.activity, walk.visit, ACTIVE, walk.hops)
+            done.parked.append(parked)
+        if again:
+            self._log.append((place, again, "waits again", outcome.details))
+
+    def _close(
+        self,
+        place: Place,
+        walks: Sequence[Walk],
+        state: int,
+        done: Advanced,
+        *,
+        outcome: str,
+        details: Mapping[int, str],
+    ) -> None:
+        self._log.append((place, walks, outcome, details))
+        for walk in walks:
+            self._standing[walk.instance_id] = Standing(place.activity, walk.visit, state, walk.hops)
+            done.ended.append((place.journey_id, walk.profile_id))
+
+    def _write_steps(self, cur: psycopg.Cursor) -> set[int]:
+        """Returns the claimed instances whose visit had changed; nothing was written for them."""
+        if not self._standing:
+            return set()
+        now = self._now
+        claimed = [(key, *self._standing[key]) for key in self._claimed_visits]
+        entered = [(key, *entrance, *self._standing[key]) for key, entrance in self._entrances.items()]
+        parked = [
+            (
+                p.park.walk.instance_id,
+                p.version_id,
+                p.activity,
+                p.park.walk.visit,
+                p.park.walk.profile_id,
+                *p.park[1:],
+            )
+            for p in self._parked.values()
+        ]
+        logged = [
+            (
+                walk.instance_id,
+                walk.visit,
+                place.version_id,
+                place.activity,
+                outcome,
+                _clean(details, walk.instance_id),
+            )
+            for place, walks, outcome, details in self._log
+            for walk in walks
+        ]
+        ids, activities, visits, states, hops = _columns(claimed, 5)
+        cur.execute(
+            WRITE,
+            [
+                ids, list(self._claimed_visits.values()), activities, visits, states, hops, now,
+                now, now, *_columns(entered, 10),
+                *_columns(parked, 8),
+                now, *_columns(logged, 6),
+            ],
+        )  # fmt: skip
+        return {row.instance_id for row in cur}
+
+
+def decide(box: Box, place: Place, walks: Sequence[Walk], now: datetime) -> Outcome:
+    """Ask the activity; when it raises on data, halve the batch until the walk at fault is alone and fails."""
+    try:
+        if box.activity.uses_database:
+            with transaction.atomic():  # a failed statement would else end the whole transaction
+                outcome = box.activity.step(walks, place, now)
+        else:
+            outcome = box.activity.step(walks, place, now)
+        _check(outcome, box, walks)
+    except DATA_ERRORS as error:
+        if len(walks) > 1:
+            middle = len(walks) // 2
+            return _joined(decide(box, place, walks[:middle], now), decide(box, place, walks[middle:], now))
+        logger.exception(
+            "Activity %s of journey version %d failed for a walk.", place.activity, place.version_id
+        )
+        return Outcome(failed={walks[0].instance_id: f"{type(error).__name__}: {error}"})
+    return outcome
+
+
+def take_due_batch(now: datetime, limit: int = CLOCK_BATCH) -> int:
+    """Claim waits whose time has come and advance their walks, in one transaction. Returns how many were claimed.
+
+    People who are busy elsewhere are skipped and come with the next tick.
+    """
+    with sql.unit_of_work() as cur:
+        versions = read_versions(cur)
+        if not versions.running:
+            return 0
+        cur.execute(CLAIM_DUE, [now, list(versions.running), limit])
+        groups: dict[tuple[int, str], list[Walk]] = defaultdict(list)
+        rows = cur.fetchall()
+        for version_id, activity, instance_id, profile_id, visit, event_id, hops in rows:
+            groups[version_id, activity].append(
+                Walk(instance_id, profile_id, visit, event_id, hops, Wake.CLOCK)
+            )
+        passage = Passage(versions, now)
+        for walks in groups.values():
+            passage.claim(walks)
+        passage.advance(groups)
+        passage.write(cur)
+    return len(rows)
+
+
+def stop_batch(version_id: int, now: datetime, *, after: int = 0, limit: int = CLOCK_BATCH) -> int | None:
+    """Take people whose instance id is above `after` out of a stopped version, in one transaction.
+
+    Returns the last instance id that it looked at, None when there was none.
+    """
+    with sql.unit_of_work() as cur:
+        cur.execute(READ_STOPPED, [after, version_id, limit])
+        rows = cur.fetchall()
+        if not rows:
+            return None
+        profile_ids = [row.profile_id for row in rows]
+        cur.execute(LOCK_PROFILES, [profile_ids])
+        cur.execute(STOP, [[row.instance_id for row in rows], profile_ids, version_id, STOPPED, now, now])
+    return rows[-1].instance_id
+
+
+def _check(outcome: Outcome, box: Box, walks: Sequence[Walk]) -> None:
+    if strangers := outcome.moved.keys() - set(box.ports):
+        raise ValueError(
+            f"{box.activity.kind} sent walks to {strangers.pop()!r}, an exit that it does not have."
+        )
+    if outcome.count() != len(walks):
+        raise ValueError(f"{box.activity.kind} answered for {outcome.count()} of {len(walks)} walks.")
+    if any(park.due_at is None and park.event_type_id is None for park in outcome.parked):
+        raise ValueError(f"{box.activity.kind} parked a walk that nothing would ever wake.")
+
+
+def _joined(one: Outcome, other: Outcome) -> Outcome:
+    return Outcome(
+        moved={
+            port: [*one.moved.get(port, ()), *other.moved.get(port, ())]
+            for port in {**one.moved, **other.moved}
+        },
+        parked=one.parked + other.parked,
+        left=[*one.left, *other.left],
+        failed=one.failed | other.failed,
+        messages=one.messages + other.messages,
+        details=one.details | other.details,
+    )
+
+
+def _ids(walks: Sequence[Walk]) -> list[int]:
+    return [walk.instance_id for walk in walks]
+
+
+def _clean(details: Mapping[int, str], instance_id: int) -> str:
+    """PostgreSQL stores no NUL, and a reason that quotes bad data may hold one."""
+    detail = details.get(instance_id, "") if details else ""
+    return detail.replace("\x00", "")[:DETAIL_LENGTH] if detail else ""
+
+
+def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+from celery import shared_task
+
+from ajo.lib import doorbell, sql
+from ajo.lib.claiming import drain
+from journeys import runner, services
+
+
+@shared_task(ignore_result=True)
+def tick_journeys() -> None:
+    """Advance everybody whose wait is over."""
+    if not drain(lambda: runner.take_due_batch(_now())).is_empty:
+        doorbell.ring("journeys.tasks.tick_journeys")
+
+
+@shared_task(ignore_result=True)
+def settle_versions() -> None:
+    """Finish closed versions that are empty, and stops that were too large for one call."""
+    services.settle_versions(now=_now())
+
+
+def _now() -> datetime:
+    with sql.cursor() as cur:
+        return sql.database_now(cur)

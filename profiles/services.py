@@ -1,0 +1,80 @@
+"""What the rooms above may ask of this one, and change in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import psycopg
+from django.db import transaction
+
+from ajo.lib import sql
+from profiles.identity import normalise
+from profiles.models import Consent, Identity, Profile
+
+# Follows a chain of merges to its end; a merge that happens meanwhile is found by locking what comes out.
+_LIVING = """
+WITH RECURSIVE chain AS (
+    SELECT id AS asked, id, merged_into FROM profile WHERE id = ANY(%b::bigint[])
+    UNION ALL
+    SELECT chain.asked, p.id, p.merged_into FROM chain JOIN profile p ON p.id = chain.merged_into)
+SELECT asked, id FROM chain WHERE merged_into IS NULL
+"""
+_LOCK = "SELECT id FROM profile WHERE id = ANY(%b::bigint[]) AND merged_into IS NULL ORDER BY id FOR NO KEY UPDATE"
+_SET_CONSENT = """
+INSERT INTO consent AS c (profile_id, channel, state, changed_at, reason)
+SELECT id, %b, %b, %b, %b FROM unnest(%b::bigint[]) AS t(id)
+ON CONFLICT (profile_id, channel) DO UPDATE
+SET state = excluded.state, changed_at = excluded.changed_at, reason = excluded.reason
+WHERE c.changed_at <= excluded.changed_at
+"""
+_ROUNDS = 10
+
+
+def living_profiles(profile_ids: Iterable[int]) -> dict[int, int]:
+    """The profile that each of `profile_ids` is today: itself, or whom it was merged into. Unknown ids are left out."""
+    with sql.cursor() as cur:
+        cur.execute(_LIVING, [sorted(set(profile_ids))])
+        return {row.asked: row.id for row in cur}
+
+
+def lock_profiles(profile_ids: Iterable[int]) -> dict[int, int]:
+    """Lock what `profile_ids` are today, in id order, until the end of the open transaction; see `living_profiles`."""
+    wanted = set(profile_ids)
+    for _ in range(_ROUNDS):
+        living = living_profiles(wanted)
+        targets = sorted(set(living.values()))
+        savepoint = transaction.savepoint()
+        with sql.cursor() as cur:
+            cur.execute(_LOCK, [targets])
+            if cur.rowcount == len(targets):
+                transaction.savepoint_commit(savepoint)
+                return living
+        transaction.savepoint_rollback(savepoint)  # gives the locks back: the survivor's id may be lower
+    raise psycopg.errors.SerializationFailure(
+        f"The profiles were merged {_ROUNDS} times in a row. Try again."
+    )
+
+
+@transaction.atomic
+def set_consent(
+    *, profile_ids: Iterable[int], channel: int, state: Consent.State, reason: str, now: datetime
+) -> None:
+    """Note what these profiles allow on a channel as of `now`. An older statement never replaces a newer one."""
+    living = sorted(set(lock_profiles(profile_ids).values()))
+    with sql.cursor() as cur:
+        cur.execute(_SET_CONSENT, [channel, int(state), now, reason[:200], living])
+
+
+def profiles_by_identity(namespace: int, values: Iterable[str]) -> dict[str, int]:
+    """Profile ids by the values as given, which are normalised first. Unknown values are left out."""
+    normalised = {value: known for value in values if (known := normalise(namespace, value))}
+    rows = Identity.objects.filter(namespace_id=namespace, value__in=set(normalised.values()))
+    owners = dict(rows.values_list("value", "profile_id"))
+    return {value: owners[known] for value, known in normalised.items() if known in owners}
+
+
+def profile_by_identity(namespace: int, value: str) -> Profile | None:
+    """The profile that owns an identity, or None."""
+    profile_id = profiles_by_identity(namespace, [value]).get(value)
+    return None if profile_id is None else Profile.objects.filter(pk=profile_id).first()

@@ -1,0 +1,499 @@
+"""One stream transaction: resolve identities, lock profiles, merge, attributes, history, rollup, consumers.
+
+Lock order: batches → identity inserts in key order → profiles in id order, in a statement of its own → the rest. The
+number of statements does not depend on the number of events.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+import psycopg
+from django.conf import settings
+from django.db import Error as DjangoDatabaseError
+from django.db import transaction
+
+from ajo.lib import sql
+from profiles import consumers
+from profiles.attributes import (
+    Attributes,
+    Traits,
+    context_time,
+    read_contacts,
+    read_context,
+    read_traits,
+    trait_time,
+)
+from profiles.consumers import StreamEvent
+from profiles.identity import ANONYMOUS_ID, USER_ID, Key, UnusableIdentifier, clean_id
+from profiles.merging import merge_profiles, write_attributes
+from profiles.models import EventKind
+from profiles.rollup import MAX_TOTAL, roll_up
+from profiles.stream import claim, sift
+from profiles.stream.resolve import Persons
+
+logger = logging.getLogger(__name__)
+
+MAX_REFUSALS = 5
+"""Bad events that one transaction of several batches looks for: each costs savepoints, and many slow down everybody."""
+SMALL = 200
+"""Up to this many events all consumers share one savepoint, whose two round trips would be felt."""
+ROUNDS = 10
+"""How often a batch is resolved again because somebody merged or made a person in between."""
+TRIES = 3
+"""How often a transaction that lost a deadlock runs again at once."""
+
+_ALWAYS = 2**62
+
+# OFFSET 0 keeps it a loop over the batches with one index range each; joined freely, a large table would be read whole.
+_READ = """
+SELECT e.id, e.batch_id, e.source_id, e.event_type_id, e.kind, e.hops, e.occurred_at, e.user_id, e.anonymous_id,
+       e.properties::text AS properties, e.context->>'timezone' AS time_zone, e.context->>'locale' AS locale
+FROM unnest(%b::bigint[], %b::uuid[], %b::uuid[]) AS b(id, first_id, last_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM event e WHERE e.id BETWEEN b.first_id AND b.last_id AND e.batch_id = b.id OFFSET 0) AS e
+ORDER BY e.id
+"""
+_LOOK_UP = """
+SELECT i.namespace_id, i.value, i.profile_id,
+       t.ask AND EXISTS (SELECT 1 FROM identity u WHERE u.profile_id = i.profile_id AND u.namespace_id = 1) AS is_known
+FROM unnest(%b::smallint[], %b::text[], %b::boolean[]) AS t(namespace_id, value, ask)
+JOIN identity i ON i.namespace_id = t.namespace_id AND i.value = t.value
+"""
+_MAKE = "INSERT INTO profile (created_at) SELECT %b FROM generate_series(1, %b) RETURNING id"
+_ATTACH = """
+INSERT INTO identity (namespace_id, value, profile_id)
+SELECT * FROM unnest(%b::smallint[], %b::text[], %b::bigint[])
+ON CONFLICT (namespace_id, value) DO NOTHING RETURNING namespace_id, value
+"""
+_LOCK = """
+SELECT count(*) FROM (
+    SELECT FROM profile WHERE id = ANY(%b::bigint[]) AND merged_into IS NULL ORDER BY id FOR NO KEY UPDATE) AS held
+"""
+_KNOWN = """
+SELECT 1 FROM identity WHERE profile_id = ANY(%b::bigint[]) AND namespace_id = 1 AND value <> ALL(%b::text[]) LIMIT 1
+"""
+# A value without a time was set before times were kept, or by hand: it counts as set in 1970.
+_READ_ATTRIBUTES = """
+SELECT p.id, p.attributes::text AS attributes, p.attribute_times::text AS times
+FROM unnest(%(ids)b::bigint[], %(zones)b::bigint[], %(locales)b::bigint[]) AS t(id, zone, locale)
+JOIN profile p ON p.id = t.id
+WHERE t.zone > coalesce((p.attribute_times->>'time_zone')::bigint,
+                        CASE WHEN p.attributes ? 'time_zone' THEN 0 END, %(never)b)
+   OR t.locale > coalesce((p.attribute_times->>'locale')::bigint,
+                          CASE WHEN p.attributes ? 'locale' THEN 0 END, %(never)b)
+"""
+_HISTORY = """
+INSERT INTO profile_event (profile_id, event_type_id, occurred_at, event_id)
+SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::timestamptz[], %b::uuid[])
+"""
+_ROLLUP = """
+INSERT INTO profile_daily AS d (profile_id, event_type_id, day, n, total)
+SELECT * FROM unnest(%(ids)b::bigint[], %(types)b::bigint[], %(days)b::date[], %(counts)b::int[], %(totals)b::numeric[])
+ON CONFLICT (profile_id, event_type_id, day) DO UPDATE SET
+    n = d.n + excluded.n, total = greatest(least(d.total + excluded.total, %(most)b), -%(most)b)
+"""
+_QUARANTINE = """
+INSERT INTO profiles_quarantinedevent (event_id, batch_id, consumer, error)
+SELECT * FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::text[])
+"""
+
+
+class Row(NamedTuple):
+    """An event as it is stored, with what the step reads of its context."""
+
+    id: UUID
+    batch_id: int
+    source_id: int
+    event_type_id: int
+    kind: int
+    hops: int
+    occurred_at: datetime
+    user_id: str | None
+    anonymous_id: str | None
+    properties: str
+    time_zone: str | None
+    locale: str | None
+
+
+@dataclass(slots=True)
+class Sighting:
+    """An event and what it says about who did it, in normalised form."""
+
+    row: Row
+    received_at: datetime
+    user_id: str | None
+    anonymous_id: str | None
+    previous_id: str | None = None
+    traits: Traits | None = None
+    contacts: list[Key] = field(default_factory=list)
+
+
+class TooManyRefusals(Exception):
+    """More bad events than one large transaction should look for: its batches are done one by one."""
+
+
+class PeopleMoved(Exception):
+    """A profile was merged, or a person made, between resolving and locking: resolve again."""
+
+
+class Refusals:
+    """The bad events of a transaction, written at its end."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._found = 0
+        self._rows: list[tuple[UUID, int, str, str]] = []
+
+    def note(self, consumer: str, row: Row | StreamEvent, error: str) -> None:
+        self._rows.append((row.id, row.batch_id, consumer, error))
+
+    def add(self, consumer: str, row: Row | StreamEvent, error: Exception) -> None:
+        """Note an event that had to be looked for with savepoints."""
+        self._found += 1
+        if self._limit is not None and self._found > self._limit:
+            raise TooManyRefusals
+        self.note(consumer, row, sift.describe(error))
+
+    def write(self, cur: psycopg.Cursor[Any]) -> None:
+        if self._rows:
+            cur.execute(_QUARANTINE, [list(column) for column in zip(*self._rows, strict=True)])
+
+
+def take_batch(limit_events: int = 5_000, *, now: datetime | None = None) -> int:
+    """Claim waiting batches of ingest, do the stream step for them and commit. Returns the events taken; 0: none waits.
+
+    `now` replaces the database's clock. Bad events are quarantined, and the batches that killed their worker three
+    times. Raises whatever else ends the transaction; then nothing was changed and the batches still wait.
+    """
+    for _ in range(TRIES):
+        counted = claim.count_attempt(limit_events)
+        for batch_id in counted.quarantined:
+            logger.error(
+                "Ingest batch %s ended its worker %s times and is quarantined: its events are stored and cause"
+                " nothing. Find the cause, then set its state to 0 to run it again.",
+                batch_id,
+                claim.MAX_ATTEMPTS,
+            )
+        if not counted.ids:
+            return len(counted.quarantined)
+        if taken := _work(counted.ids, now):
+            return taken
+    return 0
+
+
+def _work(batch_ids: Sequence[int], now: datetime | None) -> int:
+    try:
+        try:
+            return _stream(batch_ids, now, limit=MAX_REFUSALS if len(batch_ids) > 1 else None)
+        except TooManyRefusals:
+            return sum(_stream([batch_id], now, limit=None) for batch_id in batch_ids)
+    except Exception as error:
+        if not (sift.counts_as_death(error) or sift.is_data_error(error)):
+            with suppress(
+                DjangoDatabaseError
+            ):  # the database is away: then the count stays, which does no harm
+                claim.give_back(batch_ids)
+        raise
+
+
+def _stream(batch_ids: Sequence[int], now: datetime | None, *, limit: int | None) -> int:
+    for _ in range(TRIES - 1):
+        try:
+            return _transaction(batch_ids, now, limit)
+        except Exception as error:
+            if not sift.is_deadlock(error):
+                raise
+    return _transaction(batch_ids, now, limit)
+
+
+def _transaction(batch_ids: Sequence[int], now: datetime | None, limit: int | None) -> int:
+    with sql.unit_of_work() as cur:
+        batches = claim.own(cur, batch_ids)
+        if not batches:
+            return 0
+        now = now or batches[0].now
+        refusals = Refusals(limit)
+        sightings = _see(_read(cur, batches), batches, refusals)
+        if sightings:
+            events = _settle_good(cur, sightings, now, refusals)
+            _hand_up([event for event in events if event.hops < settings.AJO_MAX_HOPS], now, refusals)
+        refusals.write(cur)
+        claim.finish(cur, batches)
+    return sum(batch.n for batch in batches) or len(batches)
+
+
+def _read(cur: psycopg.Cursor[Any], batches: Sequence[claim.Batch]) -> list[Row]:
+    columns = [
+        [batch.id for batch in batches],
+        [batch.first_id for batch in batches],
+        [batch.last_id for batch in batches],
+    ]
+    cur.execute(_READ, columns, binary=True)
+    return [Row._make(row) for row in cur.fetchall()]
+
+
+class _Previous(msgspec.Struct):
+    previousId: str | int | None = None
+
+
+_previous_decoder = msgspec.json.Decoder(_Previous)
+
+
+def _see(rows: Iterable[Row], batches: Sequence[claim.Batch], refusals: Refusals) -> list[Sighting]:
+    """The events that name somebody; the others are refused."""
+    received_at = {batch.id: batch.received_at for batch in batches}
+    sightings = []
+    for row in rows:
+        try:
+            sightings.append(_sighting(row, received_at[row.batch_id]))
+        except (UnusableIdentifier, msgspec.DecodeError) as error:
+            refusals.note("stream", row, str(error))
+    return sightings
+
+
+def _sighting(row: Row, received_at: datetime) -> Sighting:
+    sighting = Sighting(row, received_at, clean_id(row.user_id), clean_id(row.anonymous_id))
+    if sighting.user_id is None and sighting.anonymous_id is None:
+        raise UnusableIdentifier(
+            "The event names nobody: neither its userId nor its anonymousId can be used."
+        )
+    if row.kind == EventKind.IDENTIFY:
+        sighting.traits = read_traits(row.properties)
+        sighting.contacts = read_contacts(sighting.traits)
+    elif row.kind == EventKind.ALIAS:
+        previous_id = _previous_decoder.decode(row.properties).previousId
+        sighting.previous_id = clean_id(None if previous_id is None else str(previous_id))
+    return sighting
+
+
+def _settle_good(
+    cur: psycopg.Cursor[Any], sightings: Sequence[Sighting], now: datetime, refusals: Refusals
+) -> list[StreamEvent]:
+    """Settle the batch; on a data error without the events that cause it."""
+    try:
+        return _settle(cur, sightings, now, refusals)
+    except Exception as error:
+        if not sift.is_data_error(error):
+            raise
+
+    bad: set[UUID] = set()
+
+    def refuse(sighting: Sighting, error: Exception) -> None:
+        refusals.add("stream", sighting.row, error)
+        bad.add(sighting.row.id)
+
+    def attempt(part: Sequence[Sighting]) -> None:
+        _settle(cur, part, now, Refusals(None))
+        transaction.set_rollback(True)  # gives the locks back: taken part by part they would be out of order
+
+    sift.sift(sightings, attempt, refuse)
+    return _settle(cur, [sighting for sighting in sightings if sighting.row.id not in bad], now, refusals)
+
+
+def _settle(
+    cur: psycopg.Cursor[Any], sightings: Sequence[Sighting], now: datetime, refusals: Refusals
+) -> list[StreamEvent]:
+    """Write everything that profiles keep of these events, whose profiles are locked when it returns."""
+    for _ in range(ROUNDS):
+        with suppress(PeopleMoved), transaction.atomic():
+            profile_ids, merges = _resolve(cur, sightings, now)
+            merge_profiles(cur, merges, now)
+            _write_attributes(cur, sightings, profile_ids, refusals)
+            events = [_event(*pair) for pair in zip(sightings, profile_ids, strict=True)]
+            _write_history(cur, events)
+            return events
+    raise psycopg.errors.SerializationFailure(
+        f"The people of a batch moved {ROUNDS} times while they were looked up. It is tried again."
+    )
+
+
+def _resolve(
+    cur: psycopg.Cursor[Any], sightings: Sequence[Sighting], now: datetime
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """The profile of each sighting, made where it is new and locked where it is not, and the merges to be done."""
+    persons = _look_up(cur, sightings)
+    nodes = [persons.place(s.user_id, s.anonymous_id, s.previous_id) for s in sightings]
+    for sighting, node in zip(sightings, nodes, strict=True):
+        for key in sighting.contacts:
+            persons.claim(key, node)
+
+    to_make = persons.to_make()
+    made = {}
+    if to_make:
+        cur.execute(_MAKE, [now, len(to_make)])
+        made = dict(zip(to_make, (row[0] for row in cur.fetchall()), strict=True))
+    final = {node: made.get(persons.now(node), persons.now(node)) for node in set(nodes)}
+    profile_ids = [final[node] for node in nodes]
+    _attach(cur, {key: made.get(persons.owner(key), persons.owner(key)) for key in persons.attached})
+
+    to_lock = sorted({*profile_ids, *(loser for loser, _ in persons.merges)}.difference(made.values()))
+    if to_lock:
+        cur.execute(_LOCK, [to_lock])
+        if cur.fetchone()[0] != len(to_lock):  # type: ignore[index]
+            raise PeopleMoved
+    if persons.assumed_anonymous:
+        mine = [value for namespace, value in persons.attached if namespace == USER_ID]
+        cur.execute(_KNOWN, [sorted(persons.assumed_anonymous), mine])
+        if cur.fetchone():
+            raise PeopleMoved
+    return profile_ids, persons.merges
+
+
+def _look_up(cur: psycopg.Cursor[Any], sightings: Iterable[Sighting]) -> Persons:
+    wanted: dict[Key, bool] = {}  # identity → must we know whether its profile has a user id?
+    for sighting in sightings:
+        if sighting.user_id is not None:
+            wanted.setdefault((USER_ID, sighting.user_id), False)
+        if sighting.anonymous_id is not None:
+            key = (ANONYMOUS_ID, sighting.anonymous_id)
+            wanted[key] = sighting.user_id is not None or wanted.get(key, False)
+        if sighting.previous_id is not None:
+            wanted.setdefault((USER_ID, sighting.previous_id), False)
+            wanted[ANONYMOUS_ID, sighting.previous_id] = True
+        for key in sighting.contacts:
+            wanted.setdefault(key, False)
+    keys = sorted(wanted)
+    cur.execute(
+        _LOOK_UP,
+        [[namespace for namespace, _ in keys], [value for _, value in keys], [wanted[key] for key in keys]],
+    )
+    owners, known = {}, set()
+    for namespace, value, profile_id, is_known in cur.fetchall():
+        owners[namespace, value] = profile_id
+        if is_known:
+            known.add(profile_id)
+    return Persons(owners, known)
+
+
+def _attach(cur: psycopg.Cursor[Any], attached: dict[Key, int]) -> None:
+    """Insert identities. An id that somebody else made in the meantime moves the people; a contact does not."""
+    if not attached:
+        return
+    keys = sorted(attached)
+    cur.execute(
+        _ATTACH,
+        [[namespace for namespace, _ in keys], [value for _, value in keys], [attached[key] for key in keys]],
+    )
+    lost = attached.keys() - {(namespace, value) for namespace, value in cur.fetchall()}
+    if any(namespace in (USER_ID, ANONYMOUS_ID) for namespace, _ in lost):
+        raise PeopleMoved
+
+
+def _write_attributes(
+    cur: psycopg.Cursor[Any], sightings: Sequence[Sighting], profile_ids: Sequence[int], refusals: Refusals
+) -> None:
+    """Traits of identify calls, and what the context tells, into the profiles' attributes."""
+    changes: list[tuple[int, Traits, int, Row]] = []
+    wanted: dict[int, tuple[int | None, int | None]] = {}
+    for sighting, profile_id in zip(sightings, profile_ids, strict=True):
+        row = sighting.row
+        if sighting.traits:
+            changes.append((profile_id, sighting.traits, trait_time(row.occurred_at), row))
+            wanted[profile_id] = (_ALWAYS, _ALWAYS)
+        if context := read_context(row.time_zone, row.locale):
+            at = context_time(row.occurred_at)
+            changes.append((profile_id, context, at, row))
+            zone, locale = wanted.get(profile_id, (None, None))
+            wanted[profile_id] = (
+                _later(zone, at) if "time_zone" in context else zone,
+                _later(locale, at) if "locale" in context else locale,
+            )
+    if not changes:
+        return
+    cur.execute(
+        _READ_ATTRIBUTES,
+        {
+            "ids": list(wanted),
+            "zones": [zone for zone, _ in wanted.values()],
+            "locales": [locale for _, locale in wanted.values()],
+            "never": -_ALWAYS,
+        },
+    )
+    documents = {profile_id: Attributes.parse(values, times) for profile_id, values, times in cur.fetchall()}
+    for profile_id, traits, at, row in changes:
+        if (document := documents.get(profile_id)) and (refused := document.apply(traits, at)):
+            refusals.note("attributes", row, _refused(refused))
+    write_attributes(cur, documents)
+
+
+def _later(one: int | None, other: int) -> int:
+    return other if one is None else max(one, other)
+
+
+def _refused(keys: Sequence[str]) -> str:
+    return (
+        f"{len(keys)} attributes were not kept, such as {keys[0][:40]!r}: a profile holds 500 attributes,"
+        " whose names have 1 to 100 characters."
+    )
+
+
+def _event(sighting: Sighting, profile_id: int) -> StreamEvent:
+    row = sighting.row
+    return StreamEvent(
+        id=row.id,
+        batch_id=row.batch_id,
+        source_id=row.source_id,
+        event_type_id=row.event_type_id,
+        kind=row.kind,
+        hops=row.hops,
+        occurred_at=row.occurred_at,
+        received_at=sighting.received_at,
+        profile_id=profile_id,
+        properties=row.properties,
+    )
+
+
+def _write_history(cur: psycopg.Cursor[Any], events: Sequence[StreamEvent]) -> None:
+    days = roll_up(events)
+    keys = sorted(days)
+    cur.execute(
+        _HISTORY,
+        [
+            [event.profile_id for event in events],
+            [event.event_type_id for event in events],
+            [event.occurred_at for event in events],
+            [event.id for event in events],
+        ],
+    )
+    cur.execute(
+        _ROLLUP,
+        {
+            "ids": [profile_id for profile_id, _, _ in keys],
+            "types": [event_type_id for _, event_type_id, _ in keys],
+            "days": [day for _, _, day in keys],
+            "counts": [days[key][0] for key in keys],
+            "totals": [days[key][1] for key in keys],
+            "most": MAX_TOTAL,
+        },
+    )
+
+
+def _hand_up(events: Sequence[StreamEvent], now: datetime, refusals: Refusals) -> None:
+    """Give the events to the consumers, each under a savepoint; small batches share one first."""
+    listening = consumers.registered()
+    if not events:
+        return
+    if len(listening) > 1 and len(events) <= SMALL:
+        try:
+            with transaction.atomic():
+                for _, consume in listening:
+                    consume(events, now)
+            return
+        except Exception as error:
+            if not sift.is_data_error(error):
+                raise
+    for name, consume in listening:
+        sift.sift(events, partial(_give, consume, now), partial(refusals.add, name))
+
+
+def _give(consume: consumers.Consume, now: datetime, events: Sequence[StreamEvent]) -> None:
+    consume(events, now)

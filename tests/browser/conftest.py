@@ -1,0 +1,82 @@
+"""What every browser test shares: a page that tolerates no error and no request to another host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 412, "height": 915}
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    """`open_page(scheme="dark", size=PHONE)` makes a page in a context of its own.
+
+    When the test is over it fails if any page logged an error, raised one, or asked another host for anything.
+    """
+    contexts = []
+    complaints: list[str] = []
+
+    def on_request(request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in {"http", "https"} and parts.hostname not in {"127.0.0.1", "localhost"}:
+            complaints.append(f"a request to {parts.hostname}")
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(f"the console says {message.text}")
+
+    def open_one(
+        *,
+        scheme: Literal["light", "dark"] = "light",
+        size: dict[str, int] = DESKTOP,
+        base_url: str | None = None,
+    ) -> Page:
+        context = browser.new_context(
+            color_scheme=scheme,
+            viewport={"width": size["width"], "height": size["height"]},
+            base_url=base_url,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("request", on_request)
+        page.on("console", on_console)
+        page.on("pageerror", lambda error: complaints.append(f"the page raised {error}"))
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert not complaints, f"The pages had trouble: {'; '.join(complaints)}."
+
+
+@pytest.fixture
+def browser_page(open_page: OpenPage) -> Page:
+    """A page of 1280 × 900 in light colours."""
+    return open_page()
+
+
+@pytest.fixture
+def shot(tmp_path: Path) -> Callable[[Page, str], Path]:
+    """Takes a picture of the whole page into the test's folder, to be looked at by a person."""
+
+    def take(page: Page, name: str) -> Path:
+        path = tmp_path / f"{name}.png"
+        page.screenshot(path=path, full_page=True)
+        return path
+
+    return take
+
+
+def overflows(page: Page) -> bool:
+    """Whether the page scrolls sideways, which no screen of ours may."""
+    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))

@@ -1,0 +1,43 @@
+"""One lab for the fault tests of a session, and a voice for their figures."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.lab import Lab
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """`AJO_FAULTS_SEED` repeats the inputs and the plan of a run (not the interleaving)."""
+    return int(os.environ.get("AJO_FAULTS_SEED") or random.SystemRandom().randrange(1_000_000))
+
+
+@pytest.fixture(scope="module")
+def lab(seed: int) -> Iterator[Lab]:
+    """A product of its own, shared by the tests of a module."""
+    with Lab(lab_home("lab"), seed) as lab:
+        yield lab
+
+
+def lab_home(name: str) -> Path:
+    """A folder of the session, which removes it at its end."""
+    return Path(os.environ["AJO_HOME"]).with_name(name)
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Show a line even when the test passes: the figures are half of what these tests are for."""
+
+    def write(line: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n  {line}")
+            sys.stdout.flush()
+
+    return write
