@@ -11,6 +11,7 @@ from pathlib import Path
 from django.conf import settings
 from django.utils.text import slugify
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 INDEX = "index"
 WRITTEN_FOR = "http://127.0.0.1:8000"
@@ -65,7 +66,7 @@ def render(slug: str, source: str) -> Page:
     headings: list[Heading] = []
     for opening, inline in itertools.pairwise(tokens):
         if opening.type == "heading_open":
-            text = "".join(child.content for child in inline.children or [])
+            text = _words(inline)
             anchor = _free_anchor(slugify(text), {heading.anchor for heading in headings})
             opening.attrSet("id", anchor)
             headings.append(Heading(int(opening.tag[1]), anchor, text))
@@ -75,9 +76,14 @@ def render(slug: str, source: str) -> Page:
         slug=slug,
         title=headings[0].text if headings else slug.replace("-", " ").capitalize(),
         html=_markdown.renderer.render(tokens, _markdown.options, {}),
-        text=" ".join(token.content for token in tokens if token.content),
+        text=" ".join(_words(token) for token in tokens if token.content),
         headings=tuple(headings),
     )
+
+
+def _words(token: Token) -> str:
+    """What a reader sees of a token, without the marks."""
+    return "".join(child.content or " " for child in token.children) if token.children else token.content
 
 
 def search(query: str) -> Iterator[Hit]:

@@ -15,7 +15,7 @@ from channels.models import Message
 from journeys.models import JourneyInstance, JourneyVersion
 from profiles.partitions import partition_name
 
-EXACT_UP_TO = 10_000
+EXACT_UP_TO = 25_000
 """Rows that are counted one by one; beyond it the planner's estimate is good enough for a tile."""
 LATEST = 10_000
 """How far back the shares of states look."""
@@ -149,7 +149,7 @@ def _latest_events() -> list[EventRow]:
     with sql.cursor() as cur:
         cur.execute(
             "SELECT t.name, coalesce(e.user_id, e.anonymous_id, '') AS person, e.occurred_at"
-            " FROM (SELECT event_type_id, user_id, anonymous_id, occurred_at, id FROM event ORDER BY id DESC LIMIT 6) e"
+            " FROM (SELECT event_type_id, user_id, anonymous_id, occurred_at, id FROM event ORDER BY id DESC LIMIT 5) e"
             " JOIN profiles_eventtype t ON t.id = e.event_type_id ORDER BY e.id DESC"
         )
         return [EventRow(row.name, row.person, row.occurred_at) for row in cur]

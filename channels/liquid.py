@@ -10,19 +10,25 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from io import StringIO
 from typing import Any, TextIO
 
 import liquid
 import msgspec
 from liquid import exceptions
-from liquid.ast import Node
-from liquid.builtin.content import ContentNode
-from liquid.builtin.output import OutputNode
+from liquid.ast import BlockNode, Node
+from liquid.builtin.content import ContentNode, Literal
+from liquid.builtin.expressions import FilteredExpression, LoopExpression, Path
+from liquid.builtin.output import Output, OutputNode
+from liquid.builtin.tags.for_tag import BreakLoop, ContinueLoop, ForLoop, ForNode, ForTag
 from liquid.context import RenderContext
-from liquid.output import LimitedStringIO
+from liquid.expression import Expression
 from liquid.stringify import to_liquid_string
 from liquid.template import BoundTemplate
+from liquid.token import Token
+from liquid.undefined import UNDEFINED
+from markupsafe import escape
 
 MAX_SOURCE = 64 * 1024
 MAX_OUTPUT = 1024 * 1024
@@ -92,24 +98,139 @@ class Context(RenderContext):
         super().assign(key, val)
 
     def get_buffer(self, buf: TextIO | None = None) -> StringIO:
-        return Buffer(self)
+        return Buffer(self)  # type: ignore[return-value]
+
+    def filter(self, name: str, token: Token | None) -> Callable[..., object]:
+        try:
+            return partial(self.env.filters[name], self)
+        except KeyError:
+            raise exceptions.UnknownFilterError(f"there is no filter named {name}", token=token) from None
+
+    def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
+        # Nearly every path goes through plain dictionaries; what does not is left to Liquid's own, slower rules.
+        for names in self.scope._maps:
+            if path[0] in names:
+                value = names[path[0]]  # type: ignore[index]
+                break
+        else:
+            return super().get(path, token=token, default=default)
+        for segment in path[1:]:
+            if type(value) is dict and type(segment) is str and segment in value:
+                value = value[segment]
+            else:
+                return super().get(path, token=token, default=default)
+        return value
 
 
-class Buffer(LimitedStringIO):
-    """Where a render writes to. Counts characters: encoding each piece to count bytes costs more than writing it."""
+class Buffer:
+    """Where a render writes to; counts what is written as work."""
+
+    __slots__ = ("_context", "_pieces")
 
     def __init__(self, context: Context) -> None:
-        super().__init__(limit=MAX_OUTPUT)
         self._context = context
+        self._pieces: list[str] = []
 
     def write(self, text: str) -> int:
-        self.size += len(text)
-        if self.size > self.limit:
+        size = len(text)
+        self._context.spend(size)
+        self._pieces.append(text)
+        return size
+
+    def getvalue(self) -> str:
+        text = "".join(self._pieces)
+        if len(text) > MAX_OUTPUT:
             raise exceptions.OutputStreamLimitError(
-                "the text is longer than a million characters", token=None
+                f"the text is longer than {MAX_OUTPUT} characters", token=None
             )
-        self._context.spend(len(text))
-        return StringIO.write(self, text)
+        return text
+
+
+class _ContentNode(ContentNode):
+    __slots__ = ()
+
+    def render(self, context: RenderContext, buffer: TextIO) -> int:
+        return buffer.write(self.text)
+
+
+class _Content(Literal):
+    node_class = _ContentNode
+
+
+class _OutputNode(OutputNode):
+    __slots__ = ("evaluate",)
+
+    def __init__(self, token: Token, expression: Expression) -> None:
+        super().__init__(token, expression)
+        self.evaluate = _evaluator(expression)
+
+    def render(self, context: RenderContext, buffer: TextIO) -> int:
+        return buffer.write(self.text(context))
+
+    def text(self, context: RenderContext) -> str:
+        value = self.evaluate(context)
+        if type(value) is str:
+            return escape(value) if context.autoescape else value
+        return to_liquid_string(value, context.autoescape)
+
+
+class _Output(Output):
+    node_class = _OutputNode
+
+
+class _ForNode(ForNode):
+    __slots__ = ("evaluate", "name")
+
+    def __init__(
+        self, token: Token, expression: LoopExpression, block: BlockNode, default: BlockNode | None = None
+    ) -> None:
+        super().__init__(token, expression, block, default)
+        is_plain = expression.limit is None and expression.offset is None and not expression.reversed
+        self.evaluate = _evaluator(expression.iterable) if is_plain else None
+        self.name = f"{expression.identifier}-{expression.iterable}"
+
+    def render(self, context: RenderContext, buffer: TextIO) -> int:
+        items = self.evaluate(context) if self.evaluate is not None else None
+        if type(items) is not list or not items:
+            return super().render(context, buffer)
+        context.stopindex(self.name, len(items))
+        loop = ForLoop(self.name, iter(items), len(items), context.parentloop())
+        namespace = {"forloop": loop, self.expression.identifier: None}
+        size = 0
+        with context.loop(namespace, loop):
+            for item in loop:
+                namespace[self.expression.identifier] = item
+                try:
+                    size += self.block.render(context, buffer)
+                except ContinueLoop:
+                    continue
+                except BreakLoop:
+                    break
+        return size
+
+
+class _For(ForTag):
+    node_class = _ForNode
+
+
+def _evaluator(expression: Expression) -> Callable[[RenderContext], object]:
+    """The expression as one function: plain paths, which are nearly all, without the detours for nested ones."""
+    if isinstance(expression, Path) and all(isinstance(segment, str) for segment in expression.path):
+        path, token = expression.path, expression.token
+        return lambda context: context.get(path, token=token)
+    if type(expression) is not FilteredExpression:
+        return expression.evaluate
+    left, filters = _evaluator(expression.left), expression.filters
+    if not filters:
+        return left
+
+    def filtered(context: RenderContext) -> object:
+        value = left(context)
+        for each in filters:
+            value = each.evaluate(value, context)
+        return value
+
+    return filtered
 
 
 class _BoundTemplate(BoundTemplate):
@@ -133,6 +254,9 @@ class Environment(liquid.Environment):
         for name in _REMOVED_FILTERS:
             del self.filters[name]
         self.filters["url"] = _url
+        self.add_tag(_Content)
+        self.add_tag(_Output)
+        self.add_tag(_For)
         for name, function in self.filters.items():
             self.filters[name] = _bounded(name, function)
 
@@ -177,8 +301,8 @@ class Template:
     def fill(self, part: Node, context: Context) -> str:
         """The text of one moving part. Raises ContentError."""
         try:
-            if type(part) is OutputNode:
-                text = to_liquid_string(part.expression.evaluate(context), self._is_html)
+            if type(part) is _OutputNode:
+                text = part.text(context)
                 context.spend(len(text))
                 return text
             buffer = context.get_buffer()
@@ -247,18 +371,20 @@ def _url(value: object) -> str:
 
 def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """The filter with its work counted, its input and output limited, and any failure a Liquid error."""
-    keywords = [
-        keyword for keyword in ("context", "environment") if getattr(function, f"with_{keyword}", False)
-    ]
+    wants_context = getattr(function, "with_context", False)
+    wants_environment = getattr(function, "with_environment", False)
     expect = _GROWTH.get(name)
 
-    def bounded(value: Any, *args: Any, context: Context, **kwargs: Any) -> Any:
-        context.spend(_FILTER_COST + _size(name, value) + sum(_size(name, argument) for argument in args))
+    def bounded(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
+        work = _FILTER_COST + _size(name, value)
+        for argument in args:
+            work += _size(name, argument)
+        context.spend(work)
         if expect is not None and expect(value, *args) > MAX_TEXT:
             raise _too_large(name)
-        if "context" in keywords:
+        if wants_context:
             kwargs["context"] = context
-        if "environment" in keywords:
+        if wants_environment:
             kwargs["environment"] = context.env
         try:
             result = function(value, *args, **kwargs)
@@ -269,7 +395,6 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         _size(name, result)
         return result
 
-    bounded.with_context = True  # type: ignore[attr-defined]
     return bounded
 
 

@@ -41,7 +41,7 @@ def save_draft(
 ) -> ContentVersion:
     """Write the draft of a content, which is made when it is new; its published versions stay as they are.
 
-    A variant may have `subject`, `preheader`, `html`, `text`, `treatment` and `locale`; whether its words can be rendered
+    A variant may have `subject`, `preheader`, `html`, `text`, `treatment`, `locale`; whether its words can be rendered
     is asked at publishing. Raises ContentRefused for what cannot be stored.
     """
     content, _ = Content.objects.get_or_create(key=key, defaults={"name": name, "channel": channel})

@@ -7,7 +7,11 @@ from ajo.api import views
 
 urlpatterns = [
     # The split view keeps its script in a request of its own, so no page of ours has an inline script.
-    path("", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+    path(
+        "",
+        SpectacularSwaggerSplitView.as_view(url_name="api-schema", template_name="api/docs.html"),
+        name="api-docs",
+    ),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("status/", views.StatusView.as_view(), name="api-status"),
 ]

@@ -25,7 +25,8 @@ EVENT_TYPES = (
 
 SourceKey = Literal["website", "app", "server"]
 
-_ORDERED, _VISITED, _IN_PARK_NOW, _WANTS_SWEATER = 0.34, 0.16, 0.025, 0.03
+_ORDERED, _VISITED, _IN_PARK_NOW = 0.34, 0.16, 0.025
+_WANTS_SWEATER = {"Member": 0.02, "Silver": 0.07, "Gold": 0.18}
 _THIS_WEEK = 0.3  # an autumn sale: the share of all orders placed in the last seven days
 _DELAYED = 0.13
 _TICKET = Decimal("39.00")
@@ -51,7 +52,7 @@ def history(person: Person, chance: random.Random, now: datetime) -> list[Happen
         found.append(
             Happening(WELCOME_EVENT, "server", since, {"method": chance.choice(["website", "app", "till"])})
         )
-    if chance.random() < _WANTS_SWEATER:
+    if chance.random() < _WANTS_SWEATER[person.attributes["loyalty_tier"]]:
         found += _asks_for_the_sweater(person, chance, since, now)
     if chance.random() < _ORDERED:
         for _ in range(1 if chance.random() < 0.75 else chance.randint(2, 3)):

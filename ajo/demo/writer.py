@@ -48,7 +48,7 @@ def write_people(cur: psycopg.Cursor[Any], people: Sequence[Person]) -> list[int
     identities = sorted(
         (namespace, value, profile_id, person.created_at)
         for profile_id, person in zip(ids, people, strict=True)
-        for namespace, value in _identities(person)
+        for namespace, value in identifiers_of(person)
     )
     with cur.copy("COPY identity (namespace_id, value, profile_id, created_at) FROM STDIN") as copy:
         for identity in identities:
@@ -60,7 +60,8 @@ def write_people(cur: psycopg.Cursor[Any], people: Sequence[Person]) -> list[int
     return ids
 
 
-def _identities(person: Person) -> list[tuple[int, str]]:
+def identifiers_of(person: Person) -> list[tuple[int, str]]:
+    """(namespace, normalised value) of all that a person is known by."""
     found = {
         IdentityNamespace.USER_ID: person.user_id,
         IdentityNamespace.ANONYMOUS_ID: person.anonymous_id,

@@ -256,24 +256,24 @@ def _bring_up(supervisor: Supervisor, options: Options, secrets: Secrets, record
 
     migrate = [*manage, "migrate", "--no-input", "--skip-checks"]
     supervisor.run("migrate", migrate, log_dir / "migrate.log", env)
-    if postgres is not None:
-        _forget_heartbeats(postgres.url())
+    _forget_heartbeats(env["DATABASE_URL"])
     supervisor.start(Web(options, env, log_dir))
-    supervisor.start(
+    supervisor.launch(
         CeleryProgram.worker("engine", ENGINE_QUEUES, env, options.home),
         CeleryProgram.worker("sender", SENDER_QUEUES, env, options.home),
-        CeleryProgram.beat(env, options.home),
     )
     if options.has_demo:
         seed = [*manage, "seed_demo", "--if-empty", "--url", options.url]
         supervisor.run("demo", seed, log_dir / "demo.log", env)
         _correct_demo_url(options)
+    # Last, because its first tick makes the workers report, and with that the health page says that all is ready.
+    supervisor.start(CeleryProgram.beat(env, options.home))
 
 
 def _forget_heartbeats(url: str) -> None:
     """Those of the last run would let the health page call workers alive that have not started yet."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("TRUNCATE core_heartbeat")
+        connection.execute("DELETE FROM core_heartbeat")
 
 
 def _environment(options: Options, secrets: Secrets) -> dict[str, str]:

@@ -86,13 +86,17 @@ class Supervisor:
             os.close(self._wake_read)
             os.close(self._wake_write)
 
-    def start(self, *children: Child) -> None:
-        """Launch a tier and return when all of it is ready; `StartError` when a child cannot be brought up."""
+    def launch(self, *children: Child) -> None:
+        """Launch a tier without waiting for it."""
         tier = [_Watch(child, re.compile(child.alarms)) for child in children]
         self._tiers.append(tier)
         for watch in tier:
             self._spawn(watch)
-        self._until(lambda: all(watch.is_ready for watch in tier))
+
+    def start(self, *children: Child) -> None:
+        """Launch a tier and return when all that was launched is ready; `StartError` when a child never is."""
+        self.launch(*children)
+        self._until(lambda: all(watch.is_ready for watch in self._watches()))
 
     def run(self, name: str, command: Sequence[str | Path], log_path: Path, env: Mapping[str, str]) -> None:
         """Run a command to its end under our eyes; `StartError` with the end of its log when it fails."""

@@ -246,7 +246,7 @@ def withhold_queued(
         "cause_kind": cause_kind,
         "cause_ids": None if cause_ids is None else list(cause_ids),
     }
-    with sql.unit_of_work() as cur:
+    with sql.cursor() as cur:
         cur.execute(_LOCK_QUEUED + _WITHHOLD, parameters)
         return cur.rowcount
 
@@ -254,7 +254,7 @@ def withhold_queued(
 def withhold_origin(*, cause_kind: int, origin_id: int, reason: str) -> int:
     """Withhold everything that one author (a journey version, a campaign run) still has queued; returns how many."""
     parameters = _NAMES | {"cause_kind": cause_kind, "origin_id": origin_id, "reason": reason}
-    with sql.unit_of_work() as cur:
+    with sql.cursor() as cur:
         cur.execute(_LOCK_ORIGIN + _WITHHOLD, parameters)
         return cur.rowcount
 
@@ -395,7 +395,7 @@ def reserve(lane: int, *, now: datetime | None, limit: int) -> list[Reserved]:
         "suspect_after": SUSPECT_AFTER,
         "reservation": settings.AJO_SEND_RESERVATION_SECONDS,
     }
-    with sql.unit_of_work() as cur:
+    with sql.cursor() as cur:
         cur.execute(_RESERVE, parameters)
         return [Reserved(*row) for row in cur]
 
@@ -427,7 +427,7 @@ def fence(candidates: Sequence[Candidate], now: datetime) -> tuple[int, set[int]
             "hold": HOLD_SECONDS,
         }
     )
-    with sql.unit_of_work() as cur:
+    with sql.cursor() as cur:
         cur.execute(_FENCE, parameters)
         return token, {row.id for row in cur}
 
@@ -444,7 +444,7 @@ def record(results: Sequence[Result], token: int, now: datetime) -> int:
         "token": token,
         "now": now,
     }
-    with sql.unit_of_work() as cur:
+    with sql.cursor() as cur:
         cur.execute(_RECORD, parameters)
         return int(cur.fetchone()[0])  # type: ignore[index]
 
@@ -460,27 +460,27 @@ def recover(message_ids: Sequence[int], now: datetime, *, repeatable_ids: Collec
         "reason_lost": REASON_LOST,
         "now": now,
     }
-    with sql.unit_of_work() as cur:
+    with sql.cursor() as cur:
         cur.execute(_RECOVER, parameters)
         return int(cur.fetchone()[0])  # type: ignore[index]
 
 
 def quarantine(message_ids: Sequence[int]) -> int:
     """Take messages out that seem to kill their process; returns how many."""
-    with sql.unit_of_work() as cur:
+    with sql.cursor() as cur:
         cur.execute(_QUARANTINE, _NAMES | {"ids": list(message_ids), "reason_poison": REASON_POISON})
         return cur.rowcount
 
 
 def postpone(message_ids: Sequence[int], now: datetime, *, at_least: float, spread: float = 0.0) -> None:
     """Look at these again `at_least` seconds after now, each up to `spread` seconds later."""
-    with sql.unit_of_work() as cur:
+    with sql.cursor() as cur:
         cur.execute(_POSTPONE, {"ids": list(message_ids), "now": now, "at_least": at_least, "spread": spread})
 
 
 def await_leases(message_ids: Sequence[int]) -> None:
     """Look at messages that another worker is sending when its lease is over."""
-    with sql.unit_of_work() as cur:
+    with sql.cursor() as cur:
         cur.execute(
             "UPDATE message_due d SET due_at = m.lease_until FROM message m"
             " WHERE d.message_id = ANY(%b::bigint[]) AND m.id = d.message_id AND m.state = %s",
@@ -490,7 +490,7 @@ def await_leases(message_ids: Sequence[int]) -> None:
 
 def forget(message_ids: Sequence[int]) -> None:
     """Delete the due rows of messages that are final or gone."""
-    with sql.unit_of_work() as cur:
+    with sql.cursor() as cur:
         cur.execute("DELETE FROM message_due WHERE message_id = ANY(%b::bigint[])", [list(message_ids)])
 
 

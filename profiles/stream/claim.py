@@ -2,17 +2,17 @@
 
 Work is one transaction, so a worker that dies leaves no trace of its own. Therefore the attempt is counted in a short
 transaction before; what fails in a way that says nothing against the batch (a deadlock, a lost connection) gives the
-count back. A batch that was counted before is taken alone, and at the third death it is put aside.
+count back. A batch that was counted before is a suspect: it is taken alone, and after the third death put aside.
 
-Between counting and owning, another worker may count and own the same batch: whoever owns it first works, the other
-finds nothing. Such a meeting counts no death on a batch that is then done.
+A batch that another worker has counted and will own in a moment looks like a suspect too. Suspects are therefore looked
+at twice, a pause apart, so that workers woken together do not count each other's batches to death.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -23,39 +23,61 @@ from profiles.models import IngestBatch
 MAX_ATTEMPTS = 3
 MAX_BATCHES = 500
 """Rows that one claim locks; single events arrive in batches of one."""
+MAX_SUSPECTS = 50
+PAUSE_SECONDS = 0.2
+"""A hundred times what lies between counting a batch and owning it."""
 
-# The lock of the waiting rows comes first, so that a second worker skips to the next ones. A lost count after a power
-# cut is harmless, so the commit need not wait for the disk.
-_COUNT = """
+# The waiting rows are locked first, so that a second worker skips to the next ones. Fresh ones are taken up to the
+# first suspect; suspects are only told when one of them is the oldest. A count that is lost in a power cut does no
+# harm, so its commit need not wait for the disk.
+_CHOOSE = """
 WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
 waiting AS MATERIALIZED (
-    SELECT id, n, attempt FROM profiles_ingestbatch WHERE state = %(waiting)s ORDER BY id LIMIT %(rows)s
+    SELECT id, n, attempt FROM profiles_ingestbatch WHERE state = 0 ORDER BY id LIMIT %(rows)b
     FOR NO KEY UPDATE SKIP LOCKED),
 placed AS (
-    SELECT id, row_number() OVER up AS place, sum(n) OVER up AS total,
+    SELECT id, attempt, row_number() OVER up AS place, sum(n) OVER up AS total,
            count(*) FILTER (WHERE attempt > 0) OVER up AS suspects
-    FROM waiting WINDOW up AS (ORDER BY id))
-UPDATE profiles_ingestbatch b SET
-    attempt = least(b.attempt, %(most)s) + 1,
-    state = CASE WHEN b.attempt >= %(most)s THEN %(quarantined)s ELSE b.state END
-FROM placed, quick
-WHERE b.id = placed.id AND (placed.place = 1 OR (placed.total <= %(events)s AND placed.suspects = 0))
-RETURNING b.id, b.n, b.state
+    FROM waiting WINDOW up AS (ORDER BY id)),
+counted AS (
+    UPDATE profiles_ingestbatch b SET attempt = 1 FROM placed, quick
+    WHERE b.id = placed.id AND suspects = 0 AND (place = 1 OR total <= %(events)b)
+    RETURNING b.id)
+SELECT id, 0 AS attempt FROM counted
+UNION ALL
+SELECT id, attempt FROM placed
+WHERE attempt > 0 AND suspects <= %(suspects)b AND NOT EXISTS (SELECT FROM counted)
+ORDER BY id
+"""
+_COUNT_SUSPECT = """
+UPDATE profiles_ingestbatch SET
+    attempt = attempt + 1, state = CASE WHEN attempt >= %(most)b THEN %(quarantined)b ELSE state END
+WHERE id = (
+    SELECT id FROM profiles_ingestbatch WHERE id = %(id)b AND state = 0 AND attempt = %(attempt)b
+    FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING state
 """
 _OWN = """
 SELECT id, n, first_id, last_id, received_at, clock_timestamp() AS now
-FROM profiles_ingestbatch WHERE id = ANY(%b::bigint[]) AND state = %b ORDER BY id
+FROM profiles_ingestbatch WHERE id = ANY(%b::bigint[]) AND state = 0 ORDER BY id
 FOR NO KEY UPDATE SKIP LOCKED
 """
 
 
-class Counted(NamedTuple):
-    """What the counting transaction found."""
+class Suspect(NamedTuple):
+    """A waiting batch that was counted before and that nobody holds."""
 
-    ids: list[int]
-    """Batches to be worked on."""
-    quarantined: list[int]
-    """Batches that were put aside."""
+    id: int
+    attempt: int
+
+
+class Choice(NamedTuple):
+    """What there is to do; both are empty when nothing waits that nobody works on."""
+
+    batch_ids: list[int]
+    """Fresh batches, counted: own them now."""
+    suspects: list[Suspect]
+    """To be counted one by one, PAUSE_SECONDS from now; only given without fresh ones."""
 
 
 class Batch(NamedTuple):
@@ -69,39 +91,47 @@ class Batch(NamedTuple):
     now: datetime
 
 
-def count_attempt(limit_events: int) -> Counted:
-    """Pick the oldest waiting batches of at most `limit_events` events in all, or one, in a transaction of its own."""
+def choose(limit_events: int) -> Choice:
+    """Count the attempt of the oldest fresh batches, at most `limit_events` events or one batch; or name suspects."""
+    with sql.unit_of_work() as cur:
+        cur.execute(_CHOOSE, {"rows": MAX_BATCHES, "events": limit_events, "suspects": MAX_SUSPECTS})
+        chosen = cur.fetchall()
+    return Choice(
+        [row.id for row in chosen if row.attempt == 0],
+        [Suspect(row.id, row.attempt) for row in chosen if row.attempt > 0],
+    )
+
+
+def somebody_chooses() -> bool:
+    """True while another worker holds fresh batches for the moment of choosing: more may be left than we saw."""
+    return IngestBatch.objects.filter(state=IngestBatch.State.WAITING, attempt=0).exists()
+
+
+def count_suspect(suspect: Suspect) -> IngestBatch.State | None:
+    """Count another attempt if the batch still stands as it did: its state now, or None when somebody took it."""
     with sql.unit_of_work() as cur:
         cur.execute(
-            _COUNT,
-            {
-                "waiting": IngestBatch.State.WAITING.value,
-                "quarantined": IngestBatch.State.QUARANTINED.value,
-                "most": MAX_ATTEMPTS,
-                "rows": MAX_BATCHES,
-                "events": limit_events,
-            },
+            _COUNT_SUSPECT,
+            {**suspect._asdict(), "most": MAX_ATTEMPTS, "quarantined": IngestBatch.State.QUARANTINED.value},
         )
-        rows = cur.fetchall()
-    return Counted(
-        ids=sorted(row.id for row in rows if row.state == IngestBatch.State.WAITING),
-        quarantined=sorted(row.id for row in rows if row.state == IngestBatch.State.QUARANTINED),
-    )
+        row = cur.fetchone()
+    return None if row is None else IngestBatch.State(row.state)
 
 
-def own(cur: psycopg.Cursor[Batch], ids: Sequence[int]) -> list[Batch]:
-    """Lock those of `ids` that still wait and that nobody else works on."""
-    cur.execute(_OWN, [list(ids), IngestBatch.State.WAITING.value])
-    return [Batch(*row) for row in cur]
+def own(cur: psycopg.Cursor[Any], batch_ids: Sequence[int]) -> list[Batch]:
+    """Lock those that still wait and that nobody else works on, until the end of the transaction."""
+    cur.execute(_OWN, [list(batch_ids)])
+    return [Batch._make(row) for row in cur]
 
 
-def finish(cur: psycopg.Cursor[object], batches: Sequence[Batch]) -> None:
+def finish(cur: psycopg.Cursor[Any], batches: Sequence[Batch]) -> None:
+    """Close the batches, in the transaction that did their work."""
     cur.execute(
-        "UPDATE profiles_ingestbatch SET state = %b WHERE id = ANY(%b::bigint[])",
-        [IngestBatch.State.DONE.value, [batch.id for batch in batches]],
+        "UPDATE profiles_ingestbatch SET state = 1 WHERE id = ANY(%b::bigint[])",
+        [[batch.id for batch in batches]],
     )
 
 
-def give_back(ids: Sequence[int]) -> None:
+def give_back(batch_ids: Sequence[int]) -> None:
     """Forget the attempts of batches whose work failed for reasons outside them."""
-    IngestBatch.objects.filter(id__in=ids, state=IngestBatch.State.WAITING).update(attempt=0)
+    IngestBatch.objects.filter(id__in=batch_ids, state=IngestBatch.State.WAITING).update(attempt=0)

@@ -7,6 +7,7 @@ number of statements does not depend on the number of events.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ from profiles.attributes import (
 from profiles.consumers import StreamEvent
 from profiles.identity import ANONYMOUS_ID, USER_ID, Key, UnusableIdentifier, clean_id
 from profiles.merging import merge_profiles, write_attributes
-from profiles.models import EventKind
+from profiles.models import EventKind, IngestBatch
 from profiles.rollup import MAX_TOTAL, roll_up
 from profiles.stream import claim, sift
 from profiles.stream.resolve import Persons
@@ -48,6 +49,8 @@ SMALL = 200
 """Up to this many events all consumers share one savepoint, whose two round trips would be felt."""
 ROUNDS = 10
 """How often a batch is resolved again because somebody merged or made a person in between."""
+LOOKS = 3
+"""How often a worker looks again that came away empty-handed because another one was choosing."""
 TRIES = 3
 """How often a transaction that lost a deadlock runs again at once."""
 
@@ -174,20 +177,31 @@ def take_batch(limit_events: int = 5_000, *, now: datetime | None = None) -> int
     `now` replaces the database's clock. Bad events are quarantined, and the batches that killed their worker three
     times. Raises whatever else ends the transaction; then nothing was changed and the batches still wait.
     """
-    for _ in range(TRIES):
-        counted = claim.count_attempt(limit_events)
-        for batch_id in counted.quarantined:
-            logger.error(
-                "Ingest batch %s ended its worker %s times and is quarantined: its events are stored and cause"
-                " nothing. Find the cause, then set its state to 0 to run it again.",
-                batch_id,
-                claim.MAX_ATTEMPTS,
-            )
-        if not counted.ids:
-            return len(counted.quarantined)
-        if taken := _work(counted.ids, now):
+    for _ in range(LOOKS):
+        choice = claim.choose(limit_events)
+        if choice.batch_ids:
+            taken = _work(choice.batch_ids, now)
+        elif choice.suspects or claim.somebody_chooses():
+            time.sleep(claim.PAUSE_SECONDS)
+            taken = sum(_work_on_suspect(suspect, now) for suspect in choice.suspects)
+        else:
+            return 0
+        if taken:
             return taken
     return 0
+
+
+def _work_on_suspect(suspect: claim.Suspect, now: datetime | None) -> int:
+    state = claim.count_suspect(suspect)
+    if state == IngestBatch.State.QUARANTINED:
+        logger.error(
+            "Ingest batch %s ended its worker %s times and is quarantined: its events are stored and cause nothing."
+            " Find the cause, then set its state and attempt to 0 to run it again.",
+            suspect.id,
+            claim.MAX_ATTEMPTS,
+        )
+        return 1
+    return _work([suspect.id], now) if state == IngestBatch.State.WAITING else 0
 
 
 def _work(batch_ids: Sequence[int], now: datetime | None) -> int:

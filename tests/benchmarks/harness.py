@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,6 +180,11 @@ def timed() -> Iterator[list[float]]:
     started = time.perf_counter()
     yield elapsed
     elapsed.append(time.perf_counter() - started)
+
+
+def median(values: Iterable[float]) -> float:
+    """The median to a tenth, for latencies."""
+    return round(statistics.median(values), 1)
 
 
 def result(

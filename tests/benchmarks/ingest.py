@@ -7,8 +7,8 @@ beforehand and with its keys sorted; the better one of text and binary COPY coun
 from __future__ import annotations
 
 import json
-import os
 import struct
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -80,8 +80,6 @@ end
 
 
 def batch_script() -> str:
-    from base64 import b64encode
-
     calls = [call(number, f"m{number}-\1") for number in range(BATCH)]
     body = json.dumps({"batch": calls, "sentAt": "2026-11-21T12:00:00.500000+00:00"}, ensure_ascii=False)
     credentials = b64encode(f"{WRITE_KEY}:".encode()).decode()
@@ -168,27 +166,24 @@ def run(rounds: int) -> dict[str, Any]:
     floor = Floor(*prepare())
     script = batch_script()
     assert len(script) < settings.AJO_INGEST_BODY_BYTES
-    rates, floors, p50, p99 = [], [], [], []
-    with harness.connect() as connection, harness.web_server() as url:
-        harness.wrk(f"{url}/v1/batch", script, connections=CONNECTIONS, seconds=1, arguments=["warm"])
+    loads, floors = [], []
+    with harness.connect() as connection, harness.web_server() as server:
+        url = f"{server}/v1/batch"
+        harness.wrk(url, script, connections=CONNECTIONS, seconds=1, arguments=["warm"])
         for number in range(rounds):
             floors.append(floor.rate(connection))
             harness.clear(connection, *TABLES)
-            load = harness.wrk(
-                f"{url}/v1/batch", script, connections=CONNECTIONS, seconds=SECONDS, arguments=[str(number)]
+            loads.append(
+                harness.wrk(url, script, connections=CONNECTIONS, seconds=SECONDS, arguments=[str(number)])
             )
-            if stored(connection) < load.requests * BATCH:
+            if stored(connection) < loads[-1].requests * BATCH:
                 raise StartError("Fewer events are stored than were answered with 200.")
-            rates.append(load.rate * BATCH)
-            p50.append(load.p50)
-            p99.append(load.p99)
     return harness.result(
         "ingest",
         unit="events/s",
-        rates=rates,
+        rates=[load.rate * BATCH for load in loads],
         floors=floors,
         floor_is=FLOOR_IS,
-        p50_ms=round(sorted(p50)[rounds // 2], 1),
-        p99_ms=round(sorted(p99)[rounds // 2], 1),
-        cpus=os.cpu_count(),
+        p50_ms=harness.median(load.p50 for load in loads),
+        p99_ms=harness.median(load.p99 for load in loads),
     )

@@ -231,7 +231,8 @@ class Lab:
         """Start a worker anew with these chaos points; none when empty."""
         program = self._children[target]
         assert isinstance(program, CeleryProgram)
-        program.env = {**program.env, "AJO_CHAOS": chaos}
+        # The product refuses chaos points unless it is being debugged.
+        program.env = {**program.env, "AJO_CHAOS": chaos, "AJO_DEBUG": "1" if chaos else "0"}
         self.kill(target)
         self.until(lambda: target in self._ready, 60, f"{target} is up again")
 

@@ -15,6 +15,9 @@ from tests.faults.support import answers, explain, faults_by_target, load_on, se
 
 pytestmark = pytest.mark.faults
 
+# Random kills alone rarely hit the few milliseconds that matter.
+CHAOS = "after_reserve:0.02:kill,after_fence:0.02:kill,after_send:0.03:kill"
+
 Say = Callable[[str], None]
 
 

@@ -165,11 +165,16 @@ def make_event(profile_id: int, name: str = "Signed Up", hops: int = 0, **proper
     )
 
 
+def lock_profiles(*profile_ids: int) -> None:
+    """In id order, in a statement of its own, for the open transaction."""
+    with sql.cursor() as cur:
+        cur.execute(runner.LOCK_PROFILES, [sorted(set(profile_ids))])
+
+
 def stream(*events: StreamEvent, now: datetime = NOW) -> None:
     """What the stream step does: lock the profiles in id order, then hand the events on."""
-    with transaction.atomic(), sql.cursor() as cur:
-        ids = sorted({event.profile_id for event in events})
-        cur.execute(runner.LOCK_PROFILES, [ids])
+    with transaction.atomic():
+        lock_profiles(*[event.profile_id for event in events])
         entry.consume(events, now)
 
 

@@ -25,6 +25,7 @@ from tests.journeys.helpers import (
     entry_box,
     line,
     link,
+    lock_profiles,
     make_cast_of_message,
     make_event,
     make_live,
@@ -127,6 +128,38 @@ def test_the_event_was_first(workers: ThreadPoolExecutor, monkeypatch: pytest.Mo
 
     assert tick(DUE) == 0
     assert outcomes(profile_id) == ["next", "next", "ended"]
+
+
+def test_an_event_waits_for_a_clock_that_passes_the_person_over(
+    workers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock has locked the wait of somebody who is busy, and will leave it; the event must not leave it too."""
+    busy_id, other_id = make_profile().pk, make_profile().pk
+    make_live(waiting_graph(minutes=5, event="Bought"))
+    stream(make_event(busy_id), make_event(other_id))
+    bought = make_event(busy_id, "Bought")
+    gate = Gate(monkeypatch, Wake.CLOCK)
+    locked, may_read = threading.Event(), threading.Event()
+
+    def slow_stream() -> None:
+        with transaction.atomic():
+            lock_profiles(busy_id)
+            locked.set()
+            assert may_read.wait(10)
+            stream(bought)
+
+    event = start(workers, slow_stream)
+    assert locked.wait(10)
+    clock = start(workers, tick, DUE)
+    gate.await_reached()
+    may_read.set()
+    assert is_blocked(event)
+    gate.open()
+    event.result(10)
+
+    assert clock.result(10) == 1
+    assert outcomes(busy_id) == ["next", "next", "ended"]
+    assert outcomes(other_id) == ["next", "late", "ended"]
 
 
 def test_the_event_was_first_but_its_transaction_was_lost(

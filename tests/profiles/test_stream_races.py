@@ -59,20 +59,21 @@ def paused_after_settling() -> Iterator[threading.Event]:
     go.set()
 
 
-def waiting_for_locks() -> int:
+def scalar(query: str) -> int:
     with connection.cursor() as cur:
-        cur.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
+        cur.execute(query)
         return cur.fetchone()[0]
+
+
+def waiting_for_locks() -> int:
+    return scalar("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
 
 
 def idle_in_transaction() -> int:
-    with connection.cursor() as cur:
-        cur.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()"
-        )
-        return cur.fetchone()[0]
+    return scalar(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE state = 'idle in transaction' AND datname = current_database()"
+    )
 
 
 def owner(namespace: int, value: str) -> int:

@@ -218,13 +218,13 @@ def test_a_batch_that_ends_its_worker_is_taken_alone_and_put_aside_at_the_third_
     with pytest.raises(SoftTimeLimitExceeded):
         take_batch()  # all three together
     assert states() == [(State.WAITING, 1)] * 3
-    assert take_batch() == 2  # the first alone
-    for _ in range(2):
-        with pytest.raises(SoftTimeLimitExceeded):
-            take_batch()
-    assert take_batch() == 1
-    assert "quarantined" in caplog.text
-    assert take_batch() == 2
+    with pytest.raises(SoftTimeLimitExceeded):
+        take_batch()  # the first alone, then the bad one
+    assert states() == [(State.DONE, 2), (State.WAITING, 2), (State.WAITING, 1)]
+    with pytest.raises(SoftTimeLimitExceeded):
+        take_batch()
+    assert take_batch() == 1 + 2
+    assert f"Ingest batch {poison.pk} ended its worker 3 times and is quarantined" in caplog.text
     assert take_batch() == 0
     poison.refresh_from_db()
     assert poison.state == State.QUARANTINED
@@ -237,6 +237,22 @@ def test_suspects_further_back_do_not_ride_along() -> None:
     IngestBatch.objects.filter(pk=suspect.pk).update(attempt=1)
     store(*some(2))
     assert [take_batch() for _ in range(4)] == [2, 2, 2, 0]
+
+
+def test_a_suspect_that_somebody_takes_in_the_meantime_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch = store(*some(2))
+    IngestBatch.objects.filter(pk=batch.pk).update(attempt=1)
+
+    def another_worker_finishes(seconds: float) -> None:
+        claim.give_back([batch.pk])
+        monkeypatch.undo()
+        assert take_batch() == 2
+
+    monkeypatch.setattr(step.time, "sleep", another_worker_finishes)
+    assert take_batch() == 0
+    assert states() == [(State.DONE, 1)]
 
 
 def test_counting_takes_bounded_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import threading
 from collections.abc import Callable
@@ -81,14 +82,19 @@ def kill(child: Fake) -> Callable[[], None]:
 
 
 def run(console: Console, *children: Fake) -> None:
-    """Bring the children up one after the other and keep them until somebody asks for the end."""
-    with Supervisor(console.say, console.note) as supervisor:
-        try:
+    """Bring the children up one after the other and keep them until somebody asks for the end, at most 20 s."""
+    guard = threading.Timer(20, ask_to_stop)
+    guard.start()
+    try:
+        with Supervisor(console.say, console.note) as supervisor:
             for child in children:
                 supervisor.start(child)
             supervisor.watch()
-        except StopRequested:
-            pass
+    except StopRequested:
+        pass
+    finally:
+        guard.cancel()
+        guard.join()
 
 
 def assert_nothing_is_left(*children: Fake) -> None:
@@ -190,23 +196,27 @@ def test_a_failing_command_shows_the_end_of_its_log(tmp_path: Path) -> None:
         supervisor.run("migrate", command, log, os.environ)
 
 
-def test_errors_of_children_reach_the_console(tmp_path: Path) -> None:
+def test_errors_of_children_reach_the_console_once_a_minute(tmp_path: Path) -> None:
     console = Console()
-    child = Fake(
-        tmp_path,
-        "worker",
-        'touch "$READY"; while [ -e "$READY" ]; do sleep 0.02; done; '
-        "echo INFO all is well; for n in 1 2 3 4 5 6 7; do echo ERROR number $n; done; exec sleep 60",
-    )
-    console.when("worker ready", child.ready_file.unlink)
-    console.when("more such lines", ask_to_stop)
-    run(console, child)
-    shown = [line for line in console.lines if "ERROR" in line or "such lines" in line]
-    assert shown == [
-        *(f"worker ERROR number {n}" for n in range(1, 6)),
-        "worker … and 2 more such lines in worker.log",
+    said = [
+        "INFO fine",
+        "ERROR at 12:00:01",
+        "ERROR at 12:00:02",
+        *(f"ERROR {letter}" for letter in "abcdef"),
     ]
-    assert not any("all is well" in line for line in console.lines)
+    wait = 'touch "$READY"; while [ -e "$READY" ]; do sleep 0.02; done'
+    child = Fake(tmp_path, "worker", f"{wait}; printf '%s\n' {shlex.join(said)}; exec sleep 60")
+    console.when("worker ready", child.ready_file.unlink)
+    console.when("such lines", ask_to_stop)
+    run(console, child)
+    shown = [
+        line.removeprefix("worker ") for line in console.lines if "ERROR" in line or "such lines" in line
+    ]
+    assert shown == [
+        *("ERROR at 12:00:01", "ERROR a", "ERROR b", "ERROR c", "ERROR d"),
+        "… and 2 more such lines in worker.log",
+    ]
+    assert not any("fine" in line for line in console.lines)
 
 
 def test_the_handlers_of_the_caller_come_back() -> None:

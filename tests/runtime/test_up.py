@@ -83,6 +83,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
         up.end(signal.SIGKILL)
 
 
+@pytest.mark.faults
 def test_it_comes_up_repairs_itself_refuses_a_twin_and_leaves_nothing(up: Up) -> None:
     up.start()
     wait_until(up.is_healthy, 20, "the product is healthy")
@@ -104,6 +105,7 @@ def test_it_comes_up_repairs_itself_refuses_a_twin_and_leaves_nothing(up: Up) ->
     assert up.manage("doctor").returncode == 1
 
 
+@pytest.mark.faults
 def test_after_a_kill_of_the_supervisor_the_next_start_continues(up: Up) -> None:
     up.start()
     with psycopg.connect(str(up.record["database_url"]), autocommit=True) as connection:
