@@ -42,13 +42,11 @@ class Part:
 
 def check() -> list[Part]:
     """Ask every part, a few milliseconds each. What cannot be asked because the database is away is left out."""
-    parts = []
     try:
         _check_database()
+        parts = [Part("database"), _migrations(), *_workers()]
     except Error:
-        parts.append(Part("database", "The database does not answer. Start it, or correct DATABASE_URL."))
-    else:
-        parts += [Part("database"), _migrations(), *_workers()]
+        parts = [Part("database", "The database does not answer. Start it, or correct DATABASE_URL.")]
     parts.append(_broker())
     if settings.AJO_MAILBOX_URL:
         parts.append(_mailbox())

@@ -268,10 +268,11 @@ class Template:
         """Raises ContentError with the line and the remedy."""
         if len(source) > MAX_SOURCE:
             raise ContentError(f"It has {len(source)} characters; shorten it to {MAX_SOURCE} or fewer.")
+        environment = _HTML if is_html else _TEXT
         try:
-            self._bound = (_HTML if is_html else _TEXT).from_string(source)
+            self._bound = environment.from_string(source)
         except exceptions.LiquidError as error:
-            raise ContentError(explain(error)) from error
+            raise ContentError(_broken_output(environment, source) or explain(error)) from error
         except RecursionError as error:
             raise ContentError("Its expressions are nested too deeply; split them with assign.") from error
         self._is_html = is_html
@@ -282,10 +283,10 @@ class Template:
         analysis = self._bound.analyze()
         for name, spans in analysis.filters.items():
             if name not in self._bound.env.filters:
-                yield f"Line {self._line(spans[0].start)}: there is no filter named {name}. {_did_you_mean(name)}"
+                yield f"Line {self._line(spans[0].index)}: there is no filter named {name}. {_did_you_mean(name)}"
         for name, variables in analysis.globals.items():
             if name not in ROOTS:
-                line = self._line(variables[0].span.start)
+                line = self._line(variables[0].span.index)
                 yield (
                     f"Line {line}: {name} is not known here and would stay empty."
                     f" Write profile.{name}, event.{name} or context.{name}, or assign it first."
@@ -325,9 +326,24 @@ def explain(error: exceptions.LiquidError, part: Node | None = None) -> str:
     """The error as a sentence with its line where that is known."""
     token = error.token or (part.token if part is not None else None)
     message = str(error.message or type(error).__name__).rstrip(".")
-    if token is None or token.start_index < 0:
+    if token is None:
         return f"{message[:1].upper()}{message[1:]}."
+    if token.start_index < 0:
+        return f"At the end: {message}."
     return f"Line {token.source.count(chr(10), 0, token.start_index) + 1}: {message}."
+
+
+def _broken_output(environment: Environment, source: str) -> str:
+    """The first value that cannot be read, with its line: Liquid gives none for those that end too early."""
+    for match in _OUTPUT.finditer(source):
+        try:
+            environment.from_string(match[0])
+        except exceptions.LiquidError as error:
+            return f"Line {source.count(chr(10), 0, match.start()) + 1}: {error.message} in {match[0][:80]}."
+    return ""
+
+
+_OUTPUT = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
 
 def guard_links(source: str) -> str:

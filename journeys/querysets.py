@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
-from journeys.models import JourneyVersion, JourneyWait
+from journeys.models import Journey, JourneyVersion, JourneyWait
 
 State = JourneyVersion.State
+
+
+def with_state(journeys: QuerySet[Journey]) -> QuerySet[Journey]:
+    """Each with `state`: that of its newest published version, "draft" before there is one."""
+    published = JourneyVersion.objects.filter(journey=OuterRef("pk")).exclude(state=State.DRAFT)
+    newest = Subquery(published.order_by("-number").values("state")[:1])
+    return journeys.annotate(state=Coalesce(newest, Value(State.DRAFT.value)))
 
 
 def running_versions() -> QuerySet[JourneyVersion]:

@@ -1,5 +1,7 @@
-"""What people do with journeys: write, publish, pause, resume, close, stop. Each is one transaction with its audit line
-and refuses with a sentence."""
+"""What people do with journeys: write, publish, pause, resume, close, stop.
+
+Each is one transaction with its audit line, and refuses with a sentence.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +49,14 @@ def create_journey(*, key: str, name: str, user: User | None, description: str =
             f"There is already a journey with the key {key!r}. Choose another key."
         ) from None
     return journey
+
+
+def describe_journey(*, journey: Journey, name: str, description: str, user: User | None) -> None:
+    """Give it another name and description; its key never changes."""
+    with transaction.atomic():
+        journey.name, journey.description = name, description
+        journey.save(update_fields=["name", "description"])
+        AuditEvent.record("describe_journey", journey, user=user, name=name)
 
 
 def save_draft(

@@ -1,23 +1,16 @@
-"""The daily rollup of a batch: how often each profile did what on which day, and the money in it. Pure."""
+"""The money of an event, which the daily rollup adds up. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date
 from decimal import Decimal, DecimalException
 from typing import Any
 
 import msgspec
 
-from profiles.consumers import StreamEvent
-
 MAX_TOTAL = Decimal("9999999999999999.9999")
 """What the column holds; sums stop there."""
 _SMALLEST = Decimal("0.0001")
 _ZERO = Decimal(0)
-
-Day = tuple[int, int, date]
-"""(profile, event type, day in UTC)"""
 
 
 class _Money(msgspec.Struct):
@@ -38,7 +31,7 @@ def amount(properties: str) -> Decimal:
     except msgspec.ValidationError:  # a whole number of thousands of digits
         return _ZERO
     for value in (money.revenue, money.total, money.value):
-        if (number := _number(value)) is not None:
+        if value is not None and (number := _number(value)) is not None:
             return number
     return _ZERO
 
@@ -57,13 +50,3 @@ def _number(value: Any) -> Decimal | None:
 
 def _capped(number: Decimal) -> Decimal:
     return max(min(number, MAX_TOTAL), -MAX_TOTAL)
-
-
-def roll_up(events: Iterable[StreamEvent]) -> dict[Day, tuple[int, Decimal]]:
-    """(number of events, sum of their money) for each profile, event type and day."""
-    days: dict[Day, tuple[int, Decimal]] = {}
-    for event in events:
-        key = (event.profile_id, event.event_type_id, event.occurred_at.date())
-        n, total = days.get(key, (0, _ZERO))
-        days[key] = (n + 1, _capped(total + amount(event.properties)))
-    return days

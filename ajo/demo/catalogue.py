@@ -10,7 +10,6 @@ from typing import Literal
 CURRENCY = "GBP"
 TIERS = ("Member", "Silver", "Gold")
 CLOTHING_SIZES = ("XS", "S", "M", "L", "XL", "XXL")
-_ONE_SIZE = ("One size",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +21,6 @@ class Product:
     category: str
     price: Decimal
     stock: Mapping[str, int]
-
-    @property
-    def sizes(self) -> tuple[str, ...]:
-        return tuple(self.stock)
 
     def size_for(self, clothing_size: str) -> str:
         """The size this person would take: theirs where the product comes in it."""
@@ -72,7 +67,7 @@ def _clothing(number: int, name: str, category: str, price: str, *stock: int) ->
 
 
 def _thing(number: int, name: str, category: str, price: str, stock: int) -> Product:
-    return Product(f"HP-{number}", name, category, Decimal(price), {_ONE_SIZE[0]: stock})
+    return Product(f"HP-{number}", name, category, Decimal(price), {"One size": stock})
 
 
 # The sweater of the parking-lot story: sold out in the sizes that most people wear.

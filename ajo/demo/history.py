@@ -59,9 +59,9 @@ def history(person: Person, chance: random.Random, now: datetime) -> list[Happen
             found += _order(person, chance, since, now)
     drawn = chance.random()
     if drawn < _IN_PARK_NOW:
-        found += _visit(person, chance, now - timedelta(minutes=chance.randint(20, 180)), since, now)
+        found += _visit(person, chance, now - timedelta(minutes=chance.randint(20, 180)), since)
     elif drawn < _IN_PARK_NOW + _VISITED:
-        found += _visit(person, chance, _moment(chance, since, now - timedelta(hours=12)), since, now)
+        found += _visit(person, chance, _moment(chance, since, now - timedelta(hours=12)), since)
     return [event for event in found if since <= event.occurred_at <= now]
 
 
@@ -133,7 +133,7 @@ def _order(person: Person, chance: random.Random, since: datetime, now: datetime
 
 
 def _visit(
-    person: Person, chance: random.Random, entered_at: datetime, since: datetime, now: datetime
+    person: Person, chance: random.Random, entered_at: datetime, since: datetime
 ) -> Iterator[Happening]:
     park = person.park
     guests = chance.choices((1, 2, 3, 4, 5), (12, 34, 20, 24, 10))[0]

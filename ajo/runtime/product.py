@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -194,12 +195,7 @@ def run_product(options: Options, say: Callable[[str], None]) -> None:
         swept = sweep(options.home)
         if swept:
             say(f"Ended what an interrupted run had left: {', '.join(swept)}.")
-        if not process.port_is_free(options.port, options.host):
-            other = process.free_port(options.port + 1)
-            raise PortTaken(
-                f"Port {options.port} of {options.host} is taken by another program."
-                f" Choose another one: AJO_PORT={other} make run"
-            )
+        _check_port(options)
         secrets = Secrets.of(options.home)
         record = Record(options.home)
         record.note(url=options.url)
@@ -214,6 +210,22 @@ def run_product(options: Options, say: Callable[[str], None]) -> None:
                 say("Stopping. Ctrl-C again stops at once, without waiting for work in hand.")
         finally:
             record.remove()
+
+
+def _check_port(options: Options) -> None:
+    try:
+        process.try_listening(options.port, options.host)
+    except OSError as error:
+        where = f"Port {options.port} of {options.host}"
+        if error.errno == errno.EADDRINUSE:
+            other = process.free_port(options.port + 1)
+            raise PortTaken(
+                f"{where} is taken by another program. Choose another one: AJO_PORT={other} make run"
+            ) from error
+        raise StartError(
+            f"{where} cannot be used: {error.strerror}."
+            " Choose an address of this machine with AJO_HOST and a port above 1023 with AJO_PORT."
+        ) from error
 
 
 def _bring_up(supervisor: Supervisor, options: Options, secrets: Secrets, record: Record) -> None:

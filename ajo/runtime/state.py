@@ -32,8 +32,15 @@ class Busy(StartError):
 @contextmanager
 def owned(home: Path) -> Iterator[None]:
     """Own the home for the length of the block; `Busy` when it has an owner. The lock dies with its process."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("a") as lock:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / "lock").open("a")
+    except PermissionError as error:
+        raise StartError(
+            f"{error.filename} belongs to another user."
+            " Start the product as that user, or give it a folder of its own with AJO_HOME."
+        ) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

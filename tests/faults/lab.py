@@ -20,6 +20,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -53,6 +54,7 @@ class Planned:
     after: float
     target: str
     how: str
+    is_must: bool = True
 
 
 class Lab:
@@ -196,26 +198,27 @@ class Lab:
 
     # --- faults ----------------------------------------------------------------------------------------------
 
-    def kill(self, target: str, how: str = "whole") -> None:
-        """SIGKILL and start again at once. A child is killed alone: what it belongs to replaces it."""
+    def kill(self, target: str, how: str = "whole") -> bool:
+        """SIGKILL and start again at once. A child is killed alone: what it belongs to replaces it.
+
+        `freeze` stops a child until after its lease, when it wakes up and believes that nothing has happened. False
+        when there is nobody to be hit now.
+        """
         child = self._children[target]
+        pid = child.pid if how == "whole" else self._some_child_of(target)
+        if target not in self._ready or pid is None:
+            return False
+        self._note(target, how, pid)
         if how == "whole":
-            self._note(target, how, child.pid)
             self._take_down(target)
             child.spawn()
-        elif how == "child":
-            pid = self._some_child_of(target)
-            self._note(target, how, pid)
-            if pid is not None:
-                self._killed_children.add(pid)
-                process.send(pid, signal.SIGKILL)
         elif how == "freeze":
-            pid = self._some_child_of(target)
-            self._note(target, how, pid)
-            if pid is not None:
-                # It wakes up after its lease is over and believes that nothing has happened.
-                process.send(pid, signal.SIGSTOP)
-                self._frozen.append((time.monotonic() + 1.5 * LEASE_SECONDS, pid, process.started_at(pid)))
+            process.send(pid, signal.SIGSTOP)
+            self._frozen.append((time.monotonic() + 1.5 * LEASE_SECONDS, pid, process.started_at(pid)))
+        else:
+            self._killed_children.add(pid)
+            process.send(pid, signal.SIGKILL)
+        return True
 
     def take_down(self, target: str) -> None:
         """SIGKILL, and it stays away until `bring_back`."""
@@ -237,12 +240,16 @@ class Lab:
         self.until(lambda: target in self._ready, 60, f"{target} is up again")
 
     def storm(self, plan: Sequence[Planned]) -> None:
-        """Carry the plan out in its order; a target that is still starting is waited for."""
+        """Carry the plan out. A fault whose target is still starting is passed over, unless it is a must."""
         begun = time.monotonic()
         for planned in sorted(plan, key=lambda item: item.after):
             self.rest(begun + planned.after - time.monotonic())
-            self.until(lambda name=planned.target: name in self._ready, 60, f"{planned.target} is up again")  # type: ignore[misc]
-            self.kill(planned.target, planned.how)
+            if planned.is_must:
+                self.until(
+                    partial(self.kill, planned.target, planned.how), 60, f"{planned.target} can be hit"
+                )
+            else:
+                self.kill(planned.target, planned.how)
 
     @property
     def frozen(self) -> bool:
@@ -271,8 +278,8 @@ class Lab:
         main = self._children[target].pid
         if main is None:
             return None
-        frozen = {pid for _, pid, _ in self._frozen}
-        members = sorted(pid for pid in process.group_members(main) if pid != main and pid not in frozen)
+        hit = {main, *self._killed_children, *(pid for _, pid, _ in self._frozen)}
+        members = sorted(set(process.group_members(main)) - hit)
         return self.rng.choice(members) if members else None
 
     def _note(self, target: str, how: str, pid: int | None) -> None:
@@ -378,6 +385,6 @@ def plan_storm(
     at = rng.uniform(*every)
     while at < seconds:
         target, how = rng.choices(list(choices), weights=list(choices.values()))[0]
-        plan.append(Planned(at, target, how))
+        plan.append(Planned(at, target, how, is_must=False))
         at += rng.uniform(*every)
     return plan

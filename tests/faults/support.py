@@ -5,19 +5,70 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
 
 from tests.faults import checker
 from tests.faults.checker import Findings
-from tests.faults.lab import LEASE_SECONDS, Lab, Planned
-from tests.faults.load import Attempt, Load, Post
+from tests.faults.lab import LEASE_SECONDS, Fault, Lab, Planned, plan_storm
+from tests.faults.load import Attempt, Load, Post, sign_ups, with_repeats
 
 DRAIN_SECONDS = 40
+# Random kills alone rarely hit the few milliseconds that matter.
+CHAOS = "after_reserve:0.03:kill,after_fence:0.02:kill,after_send:0.05:kill"
 SENDER_FAULTS = ("sender", "postgres", "valkey")
 """Whose faults can interrupt a send."""
 
 
 def load_on(lab: Lab, posts: Sequence[Post], rate: float) -> Load:
     return Load(lab.url, lab.write_key, lab.acked_path, posts, rate)
+
+
+@dataclass(frozen=True)
+class Storm:
+    """What a storm over the senders was."""
+
+    faults: Sequence[Fault]
+    chaos_deaths: int
+    attempts: Sequence[Attempt]
+    refused: Sequence[str]
+
+    @property
+    def worker_kills(self) -> int:
+        return sum(fault.target in {"sender", "engine"} for fault in self.faults) + self.chaos_deaths
+
+
+def send_through_storm(
+    lab: Lab, rng: random.Random, *, people: int, seconds: float, chaos: str, must: Sequence[Planned] = ()
+) -> Storm:
+    """Let people sign up evenly while workers die; everybody is acknowledged when it returns."""
+    before = len(lab.faults)
+    deaths_before = len(lab.chaos_deaths("sender"))
+    choices = {
+        ("sender", "child"): 50,
+        ("sender", "whole"): 6,
+        ("sender", "freeze"): 8,
+        ("engine", "child"): 20,
+        ("engine", "whole"): 3,
+    }
+    plan = plan_storm(rng, seconds, every=(0.5, 1.3), choices=choices, fixed=must)
+    lab.arm("sender", chaos)
+    with load_on(
+        lab, with_repeats(rng, list(sign_ups("sends", people))), rate=1.1 * people / seconds
+    ) as load:
+        lab.storm(plan)
+        lab.until(lambda: load.is_done, 60, "every post is acknowledged")
+    chaos_deaths = len(lab.chaos_deaths("sender")) - deaths_before
+    lab.arm("sender", "")
+    return Storm(lab.faults[before:], chaos_deaths, load.attempts, load.refused)
+
+
+def describe_storm(lab: Lab, storm: Storm, drained: float) -> str:
+    return (
+        f"seed {lab.seed}, faults {faults_by_target(storm.faults)}, deaths at chaos points {storm.chaos_deaths},"
+        f" answers {answers(storm.attempts)}, drained in {drained:.1f} s"
+    )
 
 
 def settle(lab: Lab) -> tuple[float, Findings]:
@@ -34,13 +85,15 @@ def settle(lab: Lab) -> tuple[float, Findings]:
     return drained, checker.check(lab.database_url, lab.acked_path, lab.sink(), sender_kills=kills)
 
 
-def explain(lab: Lab, findings: Findings) -> str:
-    """Everything that is needed to find out why: seed, broken rules, the first key's lines, the ends of the logs."""
-    key = findings.first_key.partition(":")[0]
-    return (
-        f"Seed {lab.seed}: {findings}\n\nLines about {key}:{lab.lines_about(key)}"
-        f"\n\nThe ends of the logs:{lab.tails()}\n\nAll logs are kept in {lab.keep()}"
-    )
+def judge(lab: Lab, findings: Findings) -> None:
+    """Fail on a broken rule with all that is needed to find out why: seed, rules, the first key's lines, the logs."""
+    if findings.broken:
+        key = findings.first_key.partition(":")[0]
+        pytest.fail(
+            f"Seed {lab.seed}: {findings}\n\nLines about {key}:{lab.lines_about(key)}"
+            f"\n\nThe ends of the logs:{lab.tails()}\n\nAll logs are kept in {lab.keep()}",
+            pytrace=False,
+        )
 
 
 def spread(rng: random.Random, seconds: float, faults: Sequence[tuple[str, str]]) -> list[Planned]:
@@ -58,6 +111,6 @@ def answers(attempts: Sequence[Attempt]) -> str:
     return ", ".join(f"{status}: {count}" for status, count in sorted(counts.items()))
 
 
-def faults_by_target(lab: Lab) -> str:
-    counts = Counter(f"{fault.target} {fault.how}" for fault in lab.faults)
+def faults_by_target(faults: Sequence[Fault]) -> str:
+    counts = Counter(f"{fault.target} {fault.how}" for fault in faults)
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))

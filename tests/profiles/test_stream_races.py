@@ -6,7 +6,6 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import datetime
 
 import pytest
@@ -46,17 +45,24 @@ def start(pool: ThreadPoolExecutor, work: Callable[[], int]) -> Future[int]:
     return pool.submit(run)
 
 
-@contextmanager
-def paused_after_settling() -> Iterator[threading.Event]:
-    """Workers stop in a consumer, their transaction open, until the event is set."""
-    go = threading.Event()
+class Pause:
+    """A consumer in which workers stop, their transaction open, until `go` is set."""
 
-    def wait(events: Sequence[StreamEvent], now: datetime) -> None:
-        assert go.wait(10)
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.standing: list[int] = []
 
-    consumers.register("pause", wait)
-    yield go
-    go.set()
+    def __call__(self, events: Sequence[StreamEvent], now: datetime) -> None:
+        self.standing.append(threading.get_ident())
+        assert self.go.wait(10)
+
+
+@pytest.fixture
+def pause() -> Iterator[Pause]:
+    pause = Pause()
+    consumers.register("pause", pause)
+    yield pause
+    pause.go.set()
 
 
 def scalar(query: str) -> int:
@@ -67,13 +73,6 @@ def scalar(query: str) -> int:
 
 def waiting_for_locks() -> int:
     return scalar("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
-
-
-def idle_in_transaction() -> int:
-    return scalar(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE state = 'idle in transaction' AND datname = current_database()"
-    )
 
 
 def owner(namespace: int, value: str) -> int:
@@ -94,30 +93,32 @@ def check_everything(events: int) -> None:
     assert len(people) == len(set(people)), "a profile has two user ids"
 
 
-def test_two_workers_make_the_same_person_once(pool: ThreadPoolExecutor) -> None:
+def test_two_workers_make_the_same_person_once(pool: ThreadPoolExecutor, pause: Pause) -> None:
     store(track("ada"))
     store(track("ada"))
-    with paused_after_settling() as go:
-        workers = [start(pool, lambda: take_batch(limit_events=1)) for _ in range(2)]
-        wait_until(
-            lambda: waiting_for_locks() == 1, what="the second worker to wait for the first one's identity"
-        )
-        go.set()
-        assert [worker.result(10) for worker in workers] == [1, 1]
+    workers = [start(pool, lambda: take_batch(limit_events=1)) for _ in range(2)]
+    wait_until(
+        lambda: waiting_for_locks() == 1, what="the second worker to wait for the first one's identity"
+    )
+    pause.go.set()
+    assert [worker.result(10) for worker in workers] == [1, 1]
     assert Profile.objects.count() == 1
     check_everything(events=2)
 
 
-def test_two_people_cannot_both_take_over_an_anonymous_profile(pool: ThreadPoolExecutor) -> None:
+def test_two_people_cannot_both_take_over_an_anonymous_profile(
+    pool: ThreadPoolExecutor, pause: Pause
+) -> None:
+    consumers.unregister("pause")
     store(track(anon="tablet"))
     take_batch()
+    consumers.register("pause", pause)
     store(track("ada", anon="tablet"))
     store(track("bob", anon="tablet"))
-    with paused_after_settling() as go:
-        workers = [start(pool, lambda: take_batch(limit_events=1)) for _ in range(2)]
-        wait_until(lambda: waiting_for_locks() == 1, what="the second worker to wait for the profile")
-        go.set()
-        assert [worker.result(10) for worker in workers] == [1, 1]
+    workers = [start(pool, lambda: take_batch(limit_events=1)) for _ in range(2)]
+    wait_until(lambda: waiting_for_locks() == 1, what="the second worker to wait for the profile")
+    pause.go.set()
+    assert [worker.result(10) for worker in workers] == [1, 1]
     assert owner(USER_ID, "ada") != owner(USER_ID, "bob")
     assert owner(ANONYMOUS_ID, "tablet") in {owner(USER_ID, "ada"), owner(USER_ID, "bob")}
     assert Profile.objects.count() == 2
@@ -163,15 +164,14 @@ def test_a_consent_given_while_the_profile_is_merged_reaches_the_survivor(pool: 
     assert list(Consent.objects.values_list("profile_id", "state")) == [(other.id, Consent.State.OPTED_OUT)]
 
 
-def test_a_worker_skips_what_another_one_has(pool: ThreadPoolExecutor) -> None:
+def test_a_worker_skips_what_another_one_has(pool: ThreadPoolExecutor, pause: Pause) -> None:
     store(track("ada"))
     store(track("bob"))
-    with paused_after_settling() as go:
-        workers = [start(pool, lambda: take_batch(limit_events=1)) for _ in range(2)]
-        wait_until(lambda: idle_in_transaction() == 2, what="both workers to stand in a batch of their own")
-        assert take_batch() == 0
-        go.set()
-        assert [worker.result(10) for worker in workers] == [1, 1]
+    workers = [start(pool, lambda: take_batch(limit_events=1)) for _ in range(2)]
+    wait_until(lambda: len(pause.standing) == 2, what="both workers to stand in a batch of their own")
+    assert take_batch() == 0
+    pause.go.set()
+    assert [worker.result(10) for worker in workers] == [1, 1]
     check_everything(events=2)
 
 

@@ -74,6 +74,12 @@ def test_a_taken_web_port_is_a_sentence_with_the_remedy(
     assert not (home / "pg").exists()
 
 
+def test_an_address_of_another_machine_is_no_taken_port(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AJO_HOST", "192.0.2.1")
+    with pytest.raises(StartError, match=r"cannot be used: .*AJO_HOST"):
+        run_product(Options.from_environment(), print)
+
+
 def test_a_second_start_in_the_same_home_is_refused(home: Path) -> None:
     with owned(home), pytest.raises(StartError, match="already runs"):
         run_product(Options.from_environment(), print)

@@ -29,6 +29,13 @@ def test_a_home_has_one_owner_at_a_time(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="Nothing is forbidden to root.")
+def test_a_home_of_another_user_is_a_sentence_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch(mode=0o400)
+    with pytest.raises(StartError, match="belongs to another user"):
+        owned(tmp_path).__enter__()
+
+
 def test_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path) -> None:
     made = Secrets.of(tmp_path)
     assert Secrets.of(tmp_path) == made
