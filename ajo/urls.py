@@ -13,5 +13,6 @@ urlpatterns = [
     path("docs/", views.docs_index, name="docs-index"),
     path("docs/<slug:slug>/", views.docs_page, name="docs-page"),
     path("mailbox/", include("ajo.urls_mailbox")),
+    path("api/v1/", include("ajo.api.urls")),
     path("admin/", admin.site.urls),
 ]

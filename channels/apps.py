@@ -10,5 +10,9 @@ class ChannelsConfig(AppConfig):
     name = "channels"
 
     def ready(self) -> None:
+        from channels import delivery
+        from profiles.merging import register_merge
+
         import_kinds("channels.providers")
         autodiscover_modules("providers")  # those of other installed apps
+        register_merge("channels", delivery.withhold_merged)

@@ -59,6 +59,7 @@ class Number(float):
     """A JSON number with a fraction that is printed as it was written: 19.90 stays 19.90."""
 
     __slots__ = ("text",)
+    text: str
 
     def __new__(cls, text: str) -> Number:
         number = super().__new__(cls, text)
@@ -216,7 +217,7 @@ class _For(ForTag):
 def _evaluator(expression: Expression) -> Callable[[RenderContext], object]:
     """The expression as one function: plain paths, which are nearly all, without the detours for nested ones."""
     if isinstance(expression, Path) and all(isinstance(segment, str) for segment in expression.path):
-        path, token = expression.path, expression.token
+        path, token = list[object](expression.path), expression.token
         return lambda context: context.get(path, token=token)
     if type(expression) is not FilteredExpression:
         return expression.evaluate

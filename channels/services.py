@@ -69,6 +69,20 @@ def save_draft(
 
 
 @transaction.atomic
+def open_draft(*, content: Content, user: Any = None) -> ContentVersion:
+    """The draft of a content; a new one begins with the words of the newest version."""
+    content = Content.objects.select_for_update().get(pk=content.pk)
+    if draft := content.versions.filter(state=ContentVersion.State.DRAFT).first():
+        return draft
+    newest = content.versions.order_by("-number").first()
+    fields = [*_WORDS, "treatment", "locale"]
+    variants = list(newest.variants.values(*fields)) if newest else [{"subject": content.name}]
+    return save_draft(
+        key=content.key, name=content.name, channel=content.channel, variants=variants, user=user
+    )
+
+
+@transaction.atomic
 def publish_content(*, content: Content, now: datetime, user: Any = None) -> ContentVersion:
     """Freeze the draft of a content as its newest published version.
 

@@ -10,9 +10,11 @@ class JourneysConfig(AppConfig):
     name = "journeys"
 
     def ready(self) -> None:
-        from journeys import entry
+        from journeys import entry, merging
         from profiles import consumers
+        from profiles.merging import register_merge
 
         import_kinds("journeys.activities")
         autodiscover_modules("activities")  # those of other installed apps
         consumers.register("journeys", entry.consume)
+        register_merge("journeys", merging.merge_instances)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -99,7 +100,7 @@ class ProfileAdmin(LookOnly, Large, ModelAdmin):
         return str(profile.attributes.get("email") or "")
 
     @display(description=_("Identities"))
-    def identities(self, profile: Profile) -> SafeString:
+    def identities(self, profile: Profile) -> str:
         rows = profile.identities.select_related("namespace").order_by("namespace_id", "value")
         return _list((str(row.namespace), row.value) for row in rows)
 
@@ -110,14 +111,14 @@ class ProfileAdmin(LookOnly, Large, ModelAdmin):
         )
 
     @display(description=_("Consent"))
-    def consents(self, profile: Profile) -> SafeString:
+    def consents(self, profile: Profile) -> str:
         rows = profile.consents.order_by("channel")
         return _list(
             (row.get_channel_display(), f"{row.get_state_display()} {row.reason}".strip()) for row in rows
         )
 
     @display(description=_("Events of the last 30 days"))
-    def recent_events(self, profile: Profile) -> SafeString:
+    def recent_events(self, profile: Profile) -> str:
         since = uuid_floor(timezone.now() - timedelta(days=SHOWN_DAYS))
         rows = list(
             ProfileEvent.objects.filter(profile=profile, event_id__gte=since)
@@ -136,10 +137,10 @@ class ProfileAdmin(LookOnly, Large, ModelAdmin):
         )
 
 
-def _list(lines: Any) -> SafeString:
-    """(term, text) pairs as a list, or a dash."""
+def _list(lines: Iterable[tuple[str, str]]) -> str:
+    """(term, text) pairs as a list, or the word for nothing."""
     items = format_html_join("", "<li><b>{}</b> {}</li>", lines)
-    return format_html("<ul>{}</ul>", items) if items else gettext("None")  # type: ignore[return-value]
+    return format_html("<ul>{}</ul>", items) if items else gettext("None")
 
 
 @admin.register(Source)

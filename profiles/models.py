@@ -98,6 +98,7 @@ class IngestBatch(models.Model):
     received_at = models.DateTimeField()
     state = models.SmallIntegerField(choices=State.choices, db_default=State.WAITING)
     attempt = models.SmallIntegerField(db_default=0)
+    claimed_at = models.DateTimeField(null=True, help_text=_("When a worker last took it."))
 
     class Meta:
         indexes = [models.Index(fields=["id"], condition=models.Q(state=0), name="ingest_batch_waiting")]
@@ -161,6 +162,12 @@ class Profile(models.Model):
 
     class Meta:
         db_table = "profile"
+        indexes = [
+            # History keeps the profile it was written with, so a person's whole past asks who became them.
+            models.Index(
+                fields=["merged_into"], condition=models.Q(merged_into__isnull=False), name="profile_merged"
+            ),
+        ]
 
     def __str__(self) -> str:
         name = " ".join(

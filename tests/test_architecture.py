@@ -24,8 +24,16 @@ ROOMS = {"ajo", *BELOW}
 PRIVATE_MODULES = {"api", "views", "admin", "tasks", "management"}
 # Modules that know neither the database nor Django, so that they can be read and tested alone.
 PURE = [
-    "ajo/lib/ids.py", "ajo/lib/registry.py", "ajo/lib/claiming.py", "ajo/runtime", "journeys/graph.py",
-]  # fmt: skip
+    "ajo/lib/ids.py",
+    "ajo/lib/registry.py",
+    "ajo/lib/claiming.py",
+    "ajo/lib/smtp.py",
+    "ajo/runtime",
+    "profiles/identity.py",
+    "profiles/attributes.py",
+    "profiles/stream/resolve.py",
+    "profiles/rollup.py",
+]
 
 
 def room_of(module: str) -> str | None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rest_framework.permissions import BasePermission
-from rest_framework.request import Request
-from rest_framework.views import APIView
 from rest_framework_api_key.permissions import BaseHasAPIKey
 
 from ajo.core.models import ApiKey
+
+if TYPE_CHECKING:  # these modules import the default permissions, which stand here
+    from rest_framework.request import Request
+    from rest_framework.views import APIView
 
 
 class HasApiKey(BaseHasAPIKey):

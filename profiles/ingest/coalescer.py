@@ -14,7 +14,6 @@ from profiles.ingest.decode import Event
 logger = logging.getLogger(__name__)
 
 MAX_FLUSH: Final = 1_000
-GATHER_SECONDS: Final = 0.003
 _PATIENCE_SECONDS: Final = 30.0
 
 
@@ -33,16 +32,13 @@ class _Waiting:
 class Coalescer:
     """Gives whatever waits to `flush`, at most MAX_FLUSH events at a time, in one thread of its own.
 
-    While one flush commits the next one gathers. A request that is alone is flushed at once; when others were answered
-    a moment ago and are likely to come again, it waits for them, at most GATHER_SECONDS.
+    While one flush commits the next one gathers, so there is no delay to set: alone a request is flushed at once.
     """
 
     def __init__(self, flush: Callable[[Sequence[Event]], None]) -> None:
         self._flush = flush
         self._queue: deque[_Waiting] = deque()
         self._condition = threading.Condition()
-        self._wanted = 1
-        self._expected = 1
         self._thread: threading.Thread | None = None
 
     def store(self, events: Sequence[Event]) -> None:
@@ -50,11 +46,12 @@ class Coalescer:
         waiting = _Waiting(events)
         with self._condition:
             self._queue.append(waiting)
-            if self._thread is None or not self._thread.is_alive():  # also in a forked child, which has no thread
+            if (
+                self._thread is None or not self._thread.is_alive()
+            ):  # also in a forked child, which has no thread
                 self._thread = threading.Thread(target=self._work, name="ingest flush", daemon=True)
                 self._thread.start()
-            if len(self._queue) >= self._wanted:
-                self._condition.notify()
+            self._condition.notify()
         if not waiting.done.acquire(timeout=_PATIENCE_SECONDS):
             raise Unavailable("The flush takes too long.")
         if waiting.error is not None:
@@ -70,8 +67,6 @@ class Coalescer:
                     logger.exception("A flush of %s requests failed", len(waiting))
                 for one in waiting:
                     one.error = error
-            # Those that waited meanwhile and those that are answered now: as many clients as there are at the moment.
-            self._expected = len(self._queue) + len(waiting)
             for one in waiting:
                 one.done.release()
 
@@ -79,10 +74,6 @@ class Coalescer:
         with self._condition:
             while not self._queue:
                 self._condition.wait()
-            if len(self._queue) < self._expected:
-                self._wanted = self._expected
-                self._condition.wait(GATHER_SECONDS)
-                self._wanted = 1
             taken = [self._queue.popleft()]
             size = len(taken[0].events)
             while self._queue and size + len(self._queue[0].events) <= MAX_FLUSH:

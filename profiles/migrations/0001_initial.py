@@ -94,6 +94,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'db_table': 'profile',
+                'indexes': [models.Index(condition=models.Q(('merged_into__isnull', False)), fields=['merged_into'], name='profile_merged')],
             },
         ),
         migrations.CreateModel(
@@ -159,6 +160,7 @@ class Migration(migrations.Migration):
                 ('received_at', models.DateTimeField()),
                 ('state', models.SmallIntegerField(choices=[(0, 'Waiting'), (1, 'Done'), (2, 'Quarantined')], db_default=0)),
                 ('attempt', models.SmallIntegerField(db_default=0)),
+                ('claimed_at', models.DateTimeField(help_text='When a worker last took it.', null=True)),
             ],
             options={
                 'indexes': [models.Index(condition=models.Q(('state', 0)), fields=['id'], name='ingest_batch_waiting')],

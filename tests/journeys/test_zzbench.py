@@ -46,7 +46,17 @@ def test_bench(monkeypatch):
         spent+=time.perf_counter()-t0
     print("entries/s", N/spent)
     with sql.cursor() as c: c.execute("VACUUM ANALYZE")
-    import psycopg, collections
+    import psycopg, collections, gc
+    if os.environ.get("NOGC"): gc.collect(); gc.freeze(); gc.disable()
+    fetch=psycopg.Cursor.fetchall; adv=runner.Passage.advance; wr=runner.Passage.write; ws=runner.Passage._write_steps
+    def tm(f,name):
+        def w(*a,**k):
+            t=time.perf_counter()
+            try: return f(*a,**k)
+            finally: acc[name]+=time.perf_counter()-t
+        return w
+    monkeypatch.setattr(psycopg.Cursor,"fetchall",tm(fetch,"fetchall")); monkeypatch.setattr(runner.Passage,"advance",tm(adv,"advance")); monkeypatch.setattr(runner.Passage,"write",tm(wr,"write")); monkeypatch.setattr(runner.Passage,"_write_steps",tm(ws,"write_steps"))
+    global acc
     acc=collections.Counter(); ex=psycopg.Cursor.execute
     def timed(self,q,*a,**k):
         t=time.perf_counter()
@@ -72,7 +82,7 @@ def test_bench(monkeypatch):
             if not k: break
             n+=k
         rate=n/(time.perf_counter()-t)
-        for q,x in acc.most_common(6): print("   ",q.replace(chr(10)," "),round(x,2),"s")
+        for q,x in acc.most_common(10): print("   ",q.replace(chr(10)," "),round(x,2),"s")
         print("total",round(n/rate,2))
         print("round",rnd,"n",n,"rate",round(rate),"floor",round(floor),"ratio",round(rate/floor,3))
 

@@ -1,0 +1,275 @@
+"""Channels in the administration: write and publish content, set up senders, look at messages, hold them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin, StackedInline, TabularInline
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.paginator import InfinitePaginator
+
+from channels import services
+from channels.models import ChannelConfiguration, Content, ContentVersion, Message, SendHold, Variant
+from channels.providers import registry
+from profiles.identity import EMAIL, normalise
+from profiles.models import Identity
+
+SHOWN_PROBLEMS = 20
+_MESSAGE_COLORS = {
+    Message.State.QUEUED.label: "info",
+    Message.State.SENDING.label: "info",
+    Message.State.SENT.label: "success",
+    Message.State.DELIVERED.label: "success",
+    Message.State.WITHHELD.label: "warning",
+    Message.State.EXPIRED.label: "warning",
+    Message.State.UNCERTAIN.label: "warning",
+    Message.State.FAILED.label: "danger",
+    Message.State.BOUNCED.label: "danger",
+    Message.State.COMPLAINED.label: "danger",
+    Message.State.QUARANTINED.label: "danger",
+}
+_VERSION_COLORS = {
+    ContentVersion.State.DRAFT.label: "info",
+    ContentVersion.State.PUBLISHED.label: "success",
+}
+
+
+class LookOnly:
+    """Rows that the engine writes: nobody changes them by hand."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class VersionInline(LookOnly, TabularInline):
+    model = ContentVersion
+    fields = ["number", "shown_state", "published_at"]
+    readonly_fields = fields
+    ordering = ["-number"]
+    extra = 0
+    show_change_link = True
+
+    @display(description=_("State"), label=_VERSION_COLORS)
+    def shown_state(self, version: ContentVersion) -> str:
+        return str(version.get_state_display())
+
+
+@admin.register(Content)
+class ContentAdmin(ModelAdmin):
+    """A content and its versions. Its words are edited in the draft, a version of its own."""
+
+    list_display = ["name", "key", "channel", "created_at"]
+    list_filter = ["channel"]
+    search_fields = ["name", "key"]
+    fields = ["name", "key", "channel"]
+    prepopulated_fields = {"key": ["name"]}
+    inlines = [VersionInline]
+    actions_detail = ["edit_draft", "publish"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Content | None = None) -> list[str]:
+        return ["key", "channel"] if obj else []
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Content | None = None) -> dict[str, Any]:
+        return {} if obj else self.prepopulated_fields
+
+    def get_inlines(self, request: HttpRequest, obj: Content | None) -> list[Any]:
+        return self.inlines if obj else []
+
+    def has_delete_permission(self, request: HttpRequest, obj: Content | None = None) -> bool:
+        return False  # journeys and messages refer to it
+
+    @action(description=_("Edit the draft"), icon="edit", permissions=["change"])
+    def edit_draft(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go to the draft; without one, to a new one with the words of the newest version."""
+        draft = services.open_draft(content=get_object_or_404(Content, pk=object_id), user=request.user)
+        return HttpResponseRedirect(reverse("admin:channels_contentversion_change", args=[draft.pk]))
+
+    @action(
+        description=_("Publish"),
+        icon="rocket_launch",
+        variant=ActionVariant.PRIMARY,
+        permissions=["change"],
+        dialog={
+            "title": _("Publish"),
+            "description": _("Freezes the draft. Journeys that are published from now on use it."),
+            "form_class": None,
+            "form_submit_text": _("Publish"),
+        },
+    )
+    def publish(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
+        content = get_object_or_404(Content, pk=object_id)
+        try:
+            services.publish_content(content=content, now=timezone.now(), user=request.user)
+        except services.ContentRefused as refused:
+            for problem in refused.problems[:SHOWN_PROBLEMS]:
+                messages.error(request, problem)
+        else:
+            messages.success(request, gettext("Published."))
+        url = reverse("admin:channels_content_change", args=[content.pk])
+        if "HX-Request" in request.headers:  # htmx would put a redirect's page into the dialog
+            return HttpResponse(headers={"HX-Redirect": url})
+        return HttpResponseRedirect(url)
+
+
+class VariantInline(StackedInline):
+    model = Variant
+    fields = [("treatment", "locale"), "subject", "preheader", "html", "text"]
+    extra = 0
+
+    def _may_edit(self, request: HttpRequest, obj: ContentVersion | None) -> bool:
+        return obj is not None and obj.state == ContentVersion.State.DRAFT
+
+    def has_add_permission(self, request: HttpRequest, obj: ContentVersion | None = None) -> bool:
+        return super().has_add_permission(request, obj) and self._may_edit(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: ContentVersion | None = None) -> bool:
+        return super().has_change_permission(request, obj) and self._may_edit(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: ContentVersion | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and self._may_edit(request, obj)
+
+
+@admin.register(ContentVersion)
+class ContentVersionAdmin(ModelAdmin):
+    """One edition with its words: a draft can be edited, a published one only looked at."""
+
+    list_display = ["content", "number", "shown_state", "published_at"]
+    list_filter = ["state"]
+    list_select_related = ["content"]
+    search_fields = ["content__name", "content__key"]
+    fields = ["content", "number", "shown_state", "published_at"]
+    readonly_fields = fields
+    inlines = [VariantInline]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: ContentVersion | None = None) -> bool:
+        return False
+
+    @display(description=_("State"), label=_VERSION_COLORS)
+    def shown_state(self, version: ContentVersion) -> str:
+        return str(version.get_state_display())
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        for problem in services.content_problems(form.instance)[:SHOWN_PROBLEMS]:
+            messages.warning(request, problem)
+
+
+class ChannelConfigurationForm(forms.ModelForm):
+    class Meta:
+        model = ChannelConfiguration
+        fields = [
+            "name",
+            "key",
+            "channel",
+            "provider",
+            "settings",
+            "sender_name",
+            "sender_address",
+            "reply_to",
+            "is_active",
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("provider") not in registry:
+            return cleaned
+        provider = registry.get(cleaned["provider"])
+        if cleaned.get("channel") != provider.channel:
+            self.add_error("channel", _("This provider serves another channel."))
+        settings = provider.Settings(data=cleaned.get("settings") or {})
+        if not settings.is_valid():
+            for name, said in settings.errors.items():
+                self.add_error("settings", f"{name}: {' '.join(map(str, said))}")
+        return cleaned
+
+
+@admin.register(ChannelConfiguration)
+class ChannelConfigurationAdmin(ModelAdmin):
+    form = ChannelConfigurationForm
+    list_display = ["name", "key", "channel", "provider", "sender_address", "is_active"]
+    list_filter = ["channel", "provider", "is_active"]
+    search_fields = ["name", "key", "sender_address"]
+    prepopulated_fields = {"key": ["name"]}
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ChannelConfiguration | None = None) -> list[str]:
+        return ["key"] if obj else []
+
+    def get_prepopulated_fields(
+        self, request: HttpRequest, obj: ChannelConfiguration | None = None
+    ) -> dict[str, Any]:
+        return {} if obj else self.prepopulated_fields
+
+    def has_delete_permission(self, request: HttpRequest, obj: ChannelConfiguration | None = None) -> bool:
+        return False  # messages refer to it: switch it off instead
+
+
+@admin.register(Message)
+class MessageAdmin(LookOnly, ModelAdmin):
+    """What was sent to whom, and why something was not."""
+
+    list_display = ["id", "shown_state", "address", "profile", "variant", "reason", "created_at", "sent_at"]
+    list_select_related = ["profile", "variant"]
+    list_filter = ["state", "channel"]
+    search_fields = ["id"]  # asks for the search box; what is searched stands in get_search_results
+    search_help_text = _("The number of a message, or the whole email address of a profile")
+    ordering = ["-id"]
+    paginator = InfinitePaginator  # a count of all messages would read them all
+    show_full_result_count = False
+    list_per_page = 50
+    fields = [
+        *(
+            "shown_state",
+            "reason",
+            "profile",
+            "address",
+            "channel",
+            "configuration",
+            "variant",
+            "message_class",
+        ),
+        *("cause_kind", "cause_id", "activity", "visit", "attempt", "provider_id"),
+        *("created_at", "expires_at", "sent_at", "lease_until"),
+    ]
+    readonly_fields = fields
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Message], search_term: str
+    ) -> tuple[QuerySet[Message], bool]:
+        """By keys that have an index: a scan of all messages would take minutes."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if term.isdecimal() and len(term) < 19:
+            return queryset.filter(Q(pk=int(term)) | Q(profile=int(term))), False
+        owners = Identity.objects.filter(namespace=EMAIL, value=normalise(EMAIL, term) or "")
+        return queryset.filter(profile__in=list(owners.values_list("profile_id", flat=True))), False
+
+    @display(description=_("State"), label=_MESSAGE_COLORS)
+    def shown_state(self, message: Message) -> str:
+        return str(message.get_state_display())
+
+
+@admin.register(SendHold)
+class SendHoldAdmin(ModelAdmin):
+    """Deleting a hold lets its messages go, within a minute."""
+
+    list_display = ["scope", "ref", "reason", "created_at"]
