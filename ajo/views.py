@@ -42,7 +42,11 @@ def product(request: HttpRequest) -> dict[str, Any]:
 
 
 def _nav_items(request: HttpRequest) -> list[NavItem]:
-    pages = [(_("Home"), reverse("home")), (_("Docs"), reverse("docs-index")), (_("API"), reverse("api-docs"))]
+    pages = [
+        (_("Home"), reverse("home")),
+        (_("Docs"), reverse("docs-index")),
+        (_("API"), reverse("api-docs")),
+    ]
     if settings.AJO_MAILBOX_URL and is_trusted(request):
         pages.insert(1, (_("Mailbox"), reverse("mailbox")))
     if request.user.is_staff:

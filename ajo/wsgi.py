@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from django.core.wsgi import get_wsgi_application
 
@@ -13,10 +14,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ajo.settings")
 django_application = get_wsgi_application()
 
 from profiles.ingest import requests  # noqa: E402
-from profiles.ingest.wsgi import Environ, StartResponse, door  # noqa: E402
+from profiles.ingest.wsgi import door  # noqa: E402
 
 
-def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Ingest calls skip Django's handler and middleware: they would cost more than the work itself."""
     if environ["PATH_INFO"].startswith(requests.PREFIXES):
         return door()(environ, start_response)

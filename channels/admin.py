@@ -94,11 +94,20 @@ class ContentAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Content | None = None) -> bool:
         return False  # journeys and messages refer to it
 
-    @action(description=_("Edit the draft"), icon="edit", permissions=["change"])
-    def edit_draft(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Go to the draft; without one, to a new one with the words of the newest version."""
+    @action(
+        description=_("Edit the draft"),
+        icon="edit",
+        permissions=["change"],
+        dialog={
+            "title": _("Edit the draft"),
+            "description": _("Without a draft, a new one begins with the words of the newest version."),
+            "form_class": None,
+            "form_submit_text": _("Edit"),
+        },
+    )
+    def edit_draft(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         draft = services.open_draft(content=get_object_or_404(Content, pk=object_id), user=request.user)
-        return HttpResponseRedirect(reverse("admin:channels_contentversion_change", args=[draft.pk]))
+        return _go_to(request, reverse("admin:channels_contentversion_change", args=[draft.pk]))
 
     @action(
         description=_("Publish"),
@@ -121,10 +130,14 @@ class ContentAdmin(ModelAdmin):
                 messages.error(request, problem)
         else:
             messages.success(request, gettext("Published."))
-        url = reverse("admin:channels_content_change", args=[content.pk])
-        if "HX-Request" in request.headers:  # htmx would put a redirect's page into the dialog
-            return HttpResponse(headers={"HX-Redirect": url})
-        return HttpResponseRedirect(url)
+        return _go_to(request, reverse("admin:channels_content_change", args=[content.pk]))
+
+
+def _go_to(request: HttpRequest, url: str) -> HttpResponse:
+    """The answer of a dialog: htmx would put a redirect's page into it."""
+    if "HX-Request" in request.headers:
+        return HttpResponse(headers={"HX-Redirect": url})
+    return HttpResponseRedirect(url)
 
 
 class VariantInline(StackedInline):

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import msgspec
 from django.conf import settings
@@ -24,9 +25,7 @@ from profiles.ingest.writer import SESSION, Writer
 
 logger = logging.getLogger(__name__)
 
-Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
-StartResponse = Callable[[str, Headers], Any]
 Store = Callable[[Sequence[Event]], None]
 
 POOL_SIZE: Final = 8
@@ -96,7 +95,7 @@ class Door:
         self._store = store
         self._gate = Gate(queue)
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
         if method == "OPTIONS":
             start_response(_STATUS[204], _PREFLIGHT)
@@ -106,7 +105,7 @@ class Door:
         start_response(_STATUS[status], [_JSON, _ORIGIN, ("Content-Length", str(len(body))), *extra])
         return [body]
 
-    def _answer(self, environ: Environ, method: str) -> tuple[int, _Answer, Headers]:
+    def _answer(self, environ: WSGIEnvironment, method: str) -> tuple[int, _Answer, Headers]:
         try:
             return self._take(environ, method)
         except RequestRefused as refused:
@@ -123,7 +122,7 @@ class Door:
             message = "The server failed to take the events. Send this again later."
             return 500, _Answer(False, code="server_error", message=message), []
 
-    def _take(self, environ: Environ, method: str) -> tuple[int, _Answer, Headers]:
+    def _take(self, environ: WSGIEnvironment, method: str) -> tuple[int, _Answer, Headers]:
         path = environ["PATH_INFO"].rstrip("/")
         if path not in requests.PATHS:
             raise RequestRefused(

@@ -228,9 +228,8 @@ def _work(batch_ids: Sequence[int], now: datetime | None) -> int:
             return sum(_stream([batch_id], now, limit=None) for batch_id in batch_ids)
     except Exception as error:
         if not (sift.counts_as_death(error) or sift.is_data_error(error)):
-            with suppress(
-                DjangoDatabaseError
-            ):  # the database is away: then the count stays, which does no harm
+            # If the database is away the count stays, which does no harm.
+            with suppress(DjangoDatabaseError):
                 claim.give_back(batch_ids)
         raise
 
@@ -352,9 +351,11 @@ def _settle(
         with suppress(PeopleMoved), transaction.atomic():
             people = _resolve(cur, sightings, now)
             merge_profiles(cur, people.merges, now)
-            _write_attributes(cur, sightings, people, refusals)
+            notes = _write_attributes(cur, sightings, people)
             events = [_event(*pair) for pair in zip(sightings, people.profile_ids, strict=True)]
             _write_history(cur, events)
+            for row, note in notes:
+                refusals.note("attributes", row, note)
             return events
     raise psycopg.errors.SerializationFailure(
         f"The people of a batch moved {ROUNDS} times while they were looked up. It is tried again."
@@ -456,9 +457,12 @@ def _attach(cur: psycopg.Cursor[Any], attached: dict[Key, int]) -> None:
 
 
 def _write_attributes(
-    cur: psycopg.Cursor[Any], sightings: Sequence[Sighting], people: Resolution, refusals: Refusals
-) -> None:
-    """Traits of identify calls, and what the context tells, into the profiles' attributes."""
+    cur: psycopg.Cursor[Any], sightings: Sequence[Sighting], people: Resolution
+) -> list[tuple[Row, str]]:
+    """Traits of identify calls, and what the context tells, into the profiles' attributes.
+
+    Returns the events of which something was not kept, with the reason.
+    """
     changes: list[tuple[int, Traits, int, Row]] = []
     for sighting, profile_id in zip(sightings, people.profile_ids, strict=True):
         if sighting.traits:
@@ -466,12 +470,14 @@ def _write_attributes(
         if sighting.context and profile_id in people.curious:
             changes.append((profile_id, sighting.context, sighting.context_at, sighting.row))
     if not changes:
-        return
+        return []
+    notes = []
     documents = read_attributes(cur, {profile_id for profile_id, _, _, _ in changes})
     for profile_id, traits, at, row in changes:
         if refused := documents[profile_id].apply(traits, at):
-            refusals.note("attributes", row, _refused(refused))
+            notes.append((row, _refused(refused)))
     write_attributes(cur, documents)
+    return notes
 
 
 def _refused(keys: Sequence[str]) -> str:

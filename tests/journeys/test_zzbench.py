@@ -26,6 +26,8 @@ N=200_000
 def test_bench(monkeypatch):
     monkeypatch.setattr(registry,"_classes",{**registry._classes,"fork":Fork})
     make_cast_of_message()
+    if os.environ.get("CUSTOM"):
+        with sql.cursor() as c: c.execute("SET plan_cache_mode=force_custom_plan")
     g={"activities":[entry_box(),box("wait","test_parking",minutes=5),box("fork","fork"),message_box(),box("wait2","test_parking",minutes=50),box("end","end")],
        "links":[link("entry","wait"),link("wait","fork"),link("fork","hello","yes"),link("fork","wait2","no"),link("hello","wait2"),link("wait2","end")]}
     v=make_live(g)

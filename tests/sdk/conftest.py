@@ -48,7 +48,7 @@ class Installation:
     source: Source
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def installation(
     django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:

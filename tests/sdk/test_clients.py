@@ -40,7 +40,7 @@ def client(request: pytest.FixtureRequest, installation: Installation, errors: l
         host=installation.url,
         on_error=on_error,
         gzip=is_packed,
-        flush_interval=0.05,
+        upload_interval=0.05,
     )
     yield client
     client.shutdown()

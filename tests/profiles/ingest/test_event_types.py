@@ -11,8 +11,7 @@ from tests.support import count_statements
 def test_known_names_are_read_and_new_ones_made(types: EventTypes) -> None:
     known = make_event_type("Signed Up")
     ids = types.ids({"Signed Up", "Order Completed"})
-    assert ids == dict(EventType.objects.values_list("name", "id"))
-    assert ids["Signed Up"] == known.pk
+    assert ids == {"Signed Up": known.pk, "Order Completed": EventType.objects.get(name="Order Completed").pk}
 
 
 def test_a_name_is_looked_up_once(types: EventTypes) -> None:

@@ -77,7 +77,8 @@ def test_one_statement_stores_any_number(writer: Writer) -> None:
     for count in (1, 2_000):
         with count_statements() as statements:
             writer.store([event(number, source_id=count + 1) for number in range(count)])
-        assert len(statements) == 1
+        # The pool may open another connection meanwhile.
+        assert [one for one in statements if "set_config" not in one] == [writing.STORE]
     assert StoredEvent.objects.count() == 2_002
 
 
