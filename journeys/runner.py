@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -68,43 +68,48 @@ WHERE w.ctid = ANY(ARRAY(SELECT due.place FROM due JOIN held ON held.id = due.pr
 RETURNING w.version_id, w.activity, w.instance_id, w.profile_id, w.visit, i.entry_event_id, i.hops
 """
 
-# Everything downstream joins `stepped`, never the claim: what the visit check refused writes nothing.
+# Everything downstream joins `stepped`, never the claim: what the visit check refused writes nothing. What many rows have
+# in common comes once, in an array of its own, and the rows name its place: arrays are what a batch spends its time on.
 WRITE = """
 WITH claimed AS MATERIALIZED (
-    SELECT * FROM unnest(%b::bigint[], %b::int[], %b::text[], %b::int[], %b::smallint[], %b::smallint[])
-        AS t(instance_id, claimed_visit, activity, visit, state, hops)
+    SELECT t.instance_id, t.claimed_visit, s.activity, t.visit, s.state, t.hops
+    FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::int[], %s::smallint[])
+        AS t(instance_id, claimed_visit, spot, visit, hops)
+    JOIN unnest(%b::text[], %s::smallint[]) WITH ORDINALITY AS s(activity, state, spot) ON s.spot = t.spot
 ), moved AS (
     UPDATE journey_instance i
     SET activity = c.activity, visit = c.visit, state = c.state, hops = c.hops,
         ended_at = CASE WHEN c.state <> 0 THEN %b::timestamptz END
     FROM claimed c WHERE i.id = c.instance_id AND i.visit = c.claimed_visit AND i.state = 0
-    RETURNING i.id
+    RETURNING i.id, i.version_id, i.profile_id, i.activity, i.visit
 ), entered AS (
     INSERT INTO journey_instance (id, journey_id, version_id, profile_id, entry_no, entry_event_id, activity, visit,
         state, hops, entered_at, ended_at)
     SELECT t.*, %b::timestamptz, CASE WHEN t.state <> 0 THEN %b::timestamptz END
-    FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::int[], %b::uuid[], %b::text[], %b::int[],
-        %b::smallint[], %b::smallint[])
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::int[], %b::uuid[], %b::text[], %s::int[],
+        %s::smallint[], %s::smallint[])
         AS t(id, journey_id, version_id, profile_id, entry_no, entry_event_id, activity, visit, state, hops)
-    RETURNING id
+    RETURNING id, version_id, profile_id, activity, visit
 ), stepped AS MATERIALIZED (
-    SELECT id FROM moved UNION ALL SELECT id FROM entered
+    SELECT * FROM moved UNION ALL SELECT * FROM entered
 ), parked AS (
     INSERT INTO journey_wait (instance_id, version_id, activity, visit, profile_id, due_at, event_type_id, correlation)
-    SELECT t.* FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::int[], %b::bigint[], %b::timestamptz[],
-        %b::int[], %b::text[])
-        AS t(instance_id, version_id, activity, visit, profile_id, due_at, event_type_id, correlation)
+    SELECT s.id, s.version_id, s.activity, s.visit, s.profile_id, t.due_at, t.event_type_id, t.correlation
+    FROM unnest(%s::bigint[], %b::timestamptz[], %b::int[], %b::text[])
+        AS t(instance_id, due_at, event_type_id, correlation)
     JOIN stepped s ON s.id = t.instance_id
 ), logged AS (
     INSERT INTO step_log (instance_id, visit, version_id, activity, outcome, detail, at)
-    SELECT t.*, %b::timestamptz FROM unnest(%b::bigint[], %b::int[], %b::bigint[], %b::text[], %b::text[], %b::text[])
-        AS t(instance_id, visit, version_id, activity, outcome, detail)
+    SELECT t.instance_id, t.visit, o.version_id, o.activity, o.outcome, coalesce(d.detail, ''), %b::timestamptz
+    FROM unnest(%s::bigint[], %s::int[], %s::int[]) AS t(instance_id, visit, spot)
     JOIN stepped s ON s.id = t.instance_id
+    JOIN unnest(%s::bigint[], %b::text[], %b::text[]) WITH ORDINALITY AS o(version_id, activity, outcome, spot)
+        ON o.spot = t.spot
+    LEFT JOIN unnest(%s::bigint[], %s::int[], %b::text[]) AS d(instance_id, visit, detail)
+        ON d.instance_id = t.instance_id AND d.visit = t.visit
 )
 SELECT c.instance_id FROM claimed c LEFT JOIN moved m ON m.id = c.instance_id WHERE m.id IS NULL
 """
-
-
 READ_STOPPED = """
 SELECT instance_id, profile_id FROM journey_wait WHERE instance_id > %s AND version_id = %s
 ORDER BY instance_id LIMIT %s
@@ -282,39 +287,36 @@ class Passage:
         if not self._standing:
             return set()
         now = self._now
-        claimed = [(key, *self._standing[key]) for key in self._claimed_visits]
+        spots: dict[tuple[str, int], int] = {}
+        claimed = []
+        for instance_id, claimed_visit in self._claimed_visits.items():
+            at = self._standing[instance_id]
+            spot = spots.setdefault((at.activity, at.state), len(spots) + 1)
+            claimed.append((instance_id, claimed_visit, spot, at.visit, at.hops))
         entered = [(key, *entrance, *self._standing[key]) for key, entrance in self._entrances.items()]
-        parked = [
-            (
-                p.park.walk.instance_id,
-                p.version_id,
-                p.activity,
-                p.park.walk.visit,
-                p.park.walk.profile_id,
-                *p.park[1:],
-            )
-            for p in self._parked.values()
-        ]
+        parked = [(instance_id, *wait.park[1:]) for instance_id, wait in self._parked.items()]
         logged = [
-            (
-                walk.instance_id,
-                walk.visit,
-                place.version_id,
-                place.activity,
-                outcome,
-                _clean(details, walk.instance_id),
-            )
-            for place, walks, outcome, details in self._log
+            (walk.instance_id, walk.visit, spot)
+            for spot, (_place, walks, _outcome, _details) in enumerate(self._log, start=1)
             for walk in walks
         ]
-        ids, activities, visits, states, hops = _columns(claimed, 5)
+        outcomes = [
+            (place.version_id, place.activity, outcome) for place, _walks, outcome, _details in self._log
+        ]
+        details = [
+            (walk.instance_id, walk.visit, _clean(details[walk.instance_id]))
+            for _place, walks, _outcome, details in self._log
+            if details
+            for walk in walks
+            if walk.instance_id in details
+        ]
         cur.execute(
             WRITE,
             [
-                ids, list(self._claimed_visits.values()), activities, visits, states, hops, now,
-                now, now, *_columns(entered, 10),
-                *_columns(parked, 8),
-                now, *_columns(logged, 6),
+                *_columns(claimed, "nnnnn"), *_columns(list(spots), "tn"), now,
+                now, now, *_columns(entered, "nnnnnttnnn"),
+                *_columns(parked, "nttt"),
+                now, *_columns(logged, "nnn"), *_columns(outcomes, "ntt"), *_columns(details, "nnt"),
             ],
         )  # fmt: skip
         return {row.instance_id for row in cur}
@@ -409,11 +411,16 @@ def _ids(walks: Sequence[Walk]) -> list[int]:
     return [walk.instance_id for walk in walks]
 
 
-def _clean(details: Mapping[int, str], instance_id: int) -> str:
+def _clean(detail: str) -> str:
     """PostgreSQL stores no NUL, and a reason that quotes bad data may hold one."""
-    detail = details.get(instance_id, "") if details else ""
-    return detail.replace("\x00", "")[:DETAIL_LENGTH] if detail else ""
+    return detail.replace("\x00", "")[:DETAIL_LENGTH]
 
 
-def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+def _columns(rows: Sequence[tuple[Any, ...]], kinds: str) -> list[Any]:
+    """The columns of rows as parameters for `unnest`; `kinds` has a letter for each: n for whole numbers, which go as
+    the text of an array (many times faster to write than a list, item by item), t for anything else."""
+    columns: Sequence[Any] = list(zip(*rows, strict=True)) if rows else [()] * len(kinds)
+    return [
+        f"{{{','.join(map(str, column))}}}" if kind == "n" else list(column)
+        for kind, column in zip(kinds, columns, strict=True)
+    ]

@@ -334,7 +334,8 @@ def _document(raw: msgspec.Raw, field: str) -> tuple[str, dict[str, Any]]:
         raise _EventRefused(
             "malformed_json", field, f"`{field}` is not JSON: {json_shape.reason(error)}."
         ) from None
-    if text.count("{") + text.count("[") > MAX_DEPTH and json_shape.is_deeper(parsed, MAX_DEPTH):
+    could_be_deep = len(text) > 2 * MAX_DEPTH and text.count("{") + text.count("[") > MAX_DEPTH
+    if could_be_deep and json_shape.is_deeper(parsed, MAX_DEPTH):
         raise _EventRefused("too_deep", field, f"`{field}` nests more than {MAX_DEPTH} levels deep.")
     if "\\u0000" in text and (path := json_shape.path_of_nul(parsed, field)):
         raise _EventRefused("nul_character", path, "The character NUL (\\u0000) cannot be stored. Remove it.")
@@ -345,10 +346,10 @@ def _id(value: object, field: str) -> str | None:
     """An identifier as text; None for null and blank text. Whole numbers are taken as their digits."""
     if value is None:
         return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
     if not isinstance(value, str):
-        raise _EventRefused("invalid_id", field, f"`{field}` must be text.")
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise _EventRefused("invalid_id", field, f"`{field}` must be text.")
+        value = str(value)
     if len(value) > MAX_ID_LENGTH:
         raise _EventRefused("id_too_long", field, f"`{field}` has at most {MAX_ID_LENGTH} characters.")
     return _without_nul(value, field) if value.strip() else None
