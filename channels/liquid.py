@@ -48,6 +48,7 @@ _REMOVED_TAGS = ("include", "render", "increment", "decrement")
 _REMOVED_FILTERS = ("safe", "escapejs")
 _SAFE_SCHEMES = {"http", "https", "mailto", "tel", "sms"}
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.\-]*):")
+_SPECIAL = re.compile("[&<>'\"]")
 _INVISIBLE = re.compile(r"[\x00-\x20\x7f-\xa0\u200b-\u200f\u2028\u2029\ufeff]+")
 
 
@@ -109,18 +110,16 @@ class Context(RenderContext):
 
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
         # Nearly every path goes through plain dictionaries; what does not is left to Liquid's own, slower rules.
-        for names in self.scope._maps:
-            if path[0] in names:
-                value = names[path[0]]  # type: ignore[index]
-                break
-        else:
-            return super().get(path, token=token, default=default)
-        for segment in path[1:]:
-            if type(value) is dict and type(segment) is str and segment in value:
-                value = value[segment]
-            else:
-                return super().get(path, token=token, default=default)
-        return value
+        root = path[0]
+        for names in self.scope._maps if type(root) is str else ():
+            if root in names:
+                value = names[root]
+                for segment in path[1:]:
+                    if type(value) is not dict or type(segment) is not str or segment not in value:
+                        return super().get(path, token=token, default=default)
+                    value = value[segment]
+                return value
+        return super().get(path, token=token, default=default)
 
 
 class Buffer:
@@ -134,7 +133,10 @@ class Buffer:
 
     def write(self, text: str) -> int:
         size = len(text)
-        self._context.spend(size)
+        context = self._context
+        context.work += size
+        if context.work > MAX_WORK:
+            context.spend(0)
         self._pieces.append(text)
         return size
 
@@ -171,7 +173,8 @@ class _OutputNode(OutputNode):
     def text(self, context: RenderContext) -> str:
         value = self.evaluate(context)
         if type(value) is str:
-            return escape(value) if context.autoescape else value
+            # The search is cheaper than a copy, and most values have nothing to escape.
+            return escape(value) if context.autoescape and _SPECIAL.search(value) else value
         return to_liquid_string(value, context.autoescape)
 
 
@@ -197,12 +200,14 @@ class _ForNode(ForNode):
         context.stopindex(self.name, len(items))
         loop = ForLoop(self.name, iter(items), len(items), context.parentloop())
         namespace = {"forloop": loop, self.expression.identifier: None}
+        nodes = self.block.nodes if not self.block.blank else [self.block]
         size = 0
         with context.loop(namespace, loop):
             for item in loop:
                 namespace[self.expression.identifier] = item
                 try:
-                    size += self.block.render(context, buffer)
+                    for node in nodes:
+                        size += node.render(context, buffer)
                 except ContinueLoop:
                     continue
                 except BreakLoop:

@@ -39,8 +39,12 @@ def quoted_printable(text: str) -> bytes:
         return b""
     if "\r" in text:
         text = text.replace("\r", "")
-    encoded = binascii.b2a_qp(text.encode("utf-8", "replace"), istext=True).replace(b"\n", CRLF)
-    return encoded if encoded.endswith(CRLF) else encoded + _SOFT_BREAK
+    encoded = binascii.b2a_qp(text.encode("utf-8", "replace"), istext=True)
+    if b"\n" in encoded:
+        encoded = encoded.replace(b"\n", CRLF)
+        if encoded.endswith(CRLF):
+            return encoded
+    return encoded + _SOFT_BREAK
 
 
 def close_piece(encoded: bytes) -> bytes:

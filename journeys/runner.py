@@ -68,8 +68,8 @@ WHERE w.ctid = ANY(ARRAY(SELECT due.place FROM due JOIN held ON held.id = due.pr
 RETURNING w.version_id, w.activity, w.instance_id, w.profile_id, w.visit, i.entry_event_id, i.hops
 """
 
-# Everything downstream joins `stepped`, never the claim: what the visit check refused writes nothing. What many rows have
-# in common comes once, in an array of its own, and the rows name its place: arrays are what a batch spends its time on.
+# Everything downstream joins `stepped`, never the claim: what the visit check refused writes nothing. What many rows
+# have in common comes once, in an array of its own, and the rows name its place in it: arrays cost a batch most time.
 WRITE = """
 WITH claimed AS MATERIALIZED (
     SELECT t.instance_id, t.claimed_visit, s.activity, t.visit, s.state, t.hops
@@ -100,13 +100,11 @@ WITH claimed AS MATERIALIZED (
     JOIN stepped s ON s.id = t.instance_id
 ), logged AS (
     INSERT INTO step_log (instance_id, visit, version_id, activity, outcome, detail, at)
-    SELECT t.instance_id, t.visit, o.version_id, o.activity, o.outcome, coalesce(d.detail, ''), %b::timestamptz
-    FROM unnest(%s::bigint[], %s::int[], %s::int[]) AS t(instance_id, visit, spot)
+    SELECT t.instance_id, t.visit, o.version_id, o.activity, o.outcome, coalesce(t.detail, ''), %b::timestamptz
+    FROM unnest(%s::bigint[], %s::int[], %s::int[], %b::text[]) AS t(instance_id, visit, spot, detail)
     JOIN stepped s ON s.id = t.instance_id
     JOIN unnest(%s::bigint[], %b::text[], %b::text[]) WITH ORDINALITY AS o(version_id, activity, outcome, spot)
         ON o.spot = t.spot
-    LEFT JOIN unnest(%s::bigint[], %s::int[], %b::text[]) AS d(instance_id, visit, detail)
-        ON d.instance_id = t.instance_id AND d.visit = t.visit
 )
 SELECT c.instance_id FROM claimed c LEFT JOIN moved m ON m.id = c.instance_id WHERE m.id IS NULL
 """
@@ -303,20 +301,23 @@ class Passage:
         outcomes = [
             (place.version_id, place.activity, outcome) for place, _walks, outcome, _details in self._log
         ]
-        details = [
-            (walk.instance_id, walk.visit, _clean(details[walk.instance_id]))
-            for _place, walks, _outcome, details in self._log
-            if details
-            for walk in walks
-            if walk.instance_id in details
-        ]
+        # Mostly nobody has a detail; `unnest` fills an array that is too short up with NULL.
+        details = (
+            [
+                _clean(details.get(walk.instance_id, ""))
+                for _place, walks, _outcome, details in self._log
+                for walk in walks
+            ]
+            if any(details for *_segment, details in self._log)
+            else []
+        )
         cur.execute(
             WRITE,
             [
                 *_columns(claimed, "nnnnn"), *_columns(list(spots), "tn"), now,
                 now, now, *_columns(entered, "nnnnnttnnn"),
                 *_columns(parked, "nttt"),
-                now, *_columns(logged, "nnn"), *_columns(outcomes, "ntt"), *_columns(details, "nnt"),
+                now, *_columns(logged, "nnn"), details, *_columns(outcomes, "ntt"),
             ],
         )  # fmt: skip
         return {row.instance_id for row in cur}

@@ -435,7 +435,7 @@ class _Connection:
                     job.complaint = (code, text)
             case _Step.DATA if code == 354:
                 if job.complaint is None:
-                    self._commands.append((_Step.CONTENT, job, _stuffed(job.letter.content)))
+                    self._commands.append((_Step.CONTENT, job, job.letter.content))
                 else:
                     self._commands.append((_Step.NOTHING, job, b".\r\n"))
                 self._queue_envelope()
@@ -453,14 +453,12 @@ class _Connection:
         """Write the commands that may go out together; without PIPELINING, one at a time."""
         is_pipelining = "PIPELINING" in self._extensions
         pieces: list[bytes] = []
-        ends_at = self._written
         while self._commands and (is_pipelining or not self._expected):
             step, job, data = self._commands.popleft()
             self._expected.append((step, job))
-            pieces.append(data)
-            ends_at += len(data)
+            pieces += _stuffed(data) if step is _Step.CONTENT else [data]
             if step is _Step.CONTENT:
-                job.ends_at = ends_at
+                job.ends_at = self._written + sum(map(len, pieces))
         if pieces:
             self._write(b"".join(pieces))
 
@@ -512,13 +510,12 @@ class _Connection:
         return left
 
 
-def _stuffed(content: bytes) -> bytes:
-    """The content with its dots doubled and the final dot behind it."""
+def _stuffed(content: bytes) -> list[bytes]:
+    """The content with its dots doubled and the final dot behind it, in pieces: it is large, and copied once anyway."""
     if b"\r\n." in content:
         content = content.replace(b"\r\n.", b"\r\n..")
-    if content.startswith(b"."):
-        content = b"." + content
-    return content + (b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n")
+    pieces = [b".", content] if content.startswith(b".") else [content]
+    return [*pieces, b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n"]
 
 
 def _address_literal(sock: socket.socket) -> str:

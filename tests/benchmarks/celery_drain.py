@@ -21,7 +21,7 @@ from tests.benchmarks import harness
 from tests.benchmarks.outbox import Outbox, mailbox
 from tests.support import wait_until
 
-MESSAGES = 8_000
+MESSAGES = 4_000
 TASK = "channels.tasks.drain_email"
 
 

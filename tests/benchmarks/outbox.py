@@ -39,16 +39,18 @@ _FILLER = "The garden opens at nine, the boats leave every half hour, and the la
 HTML = "".join(
     [
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Welcome</title></head>\n<body>\n',
-        f'<p style="{_STYLE}">Hello {{{{ profile.first_name | default: "friend" }}}} {{{{ profile.last_name }}}},</p>\n',
+        f'<p style="{_STYLE}">Hello {{{{ profile.first_name | default: "friend" }}}} {{{{ profile.last_name }}}},',
+        "</p>\n",
         f'<p style="{_STYLE}">You are a {{{{ profile.tier | capitalize }}}} member since {{{{ profile.since }}}}',
         " with {{ profile.points }} points, and we hope that you like {{ profile.city }}.</p>\n",
         "<table>\n{% for item in event.products %}<tr><td>{{ item.name }}</td><td>{{ item.price }}</td></tr>\n",
         "{% endfor %}</table>\n",
-        '<p><a href="https://brand.example/day?at={{ event.day | url_encode }}">See your day in {{ event.park }}</a></p>\n',
+        '<p><a href="https://brand.example/day?at={{ event.day | url_encode }}">',
+        "See your day in {{ event.park }}</a></p>\n",
         "<ul>",
         *(_LINK.format(number) for number in range(99)),
         "</ul>",
-        *(f'<p style="{_STYLE}">{_FILLER * 4}</p>\n' for _ in range(7)),
+        *(f'<p style="{_STYLE}">{_FILLER * 4}</p>\n' for _ in range(10)),
         "<p>{{ brand.name }}, {{ brand.address }}</p>\n</body></html>\n",
     ]
 )
@@ -56,7 +58,7 @@ TEXT = (
     "Hello {{ profile.first_name | default: 'friend' }},\n\nyou have {{ profile.points }} points.\n\n"
     "{% for item in event.products %}- {{ item.name }}: {{ item.price }}\n{% endfor %}\n" + _FILLER * 4 + "\n"
 )
-"""The email of the performance paper: 28 KB of HTML with ten variables, a loop of five and a hundred links, and a text."""
+"""The email of the performance paper: 28 KB of HTML with ten variables, a loop of five, a hundred links; and a text."""
 
 
 class Outbox:
@@ -82,7 +84,7 @@ class Outbox:
             content=content, number=1, state=ContentVersion.State.PUBLISHED, published_at=NOW
         )
         variant = Variant.objects.create(
-            version=version, subject="Welcome, {{ profile.first_name }}", html=HTML
+            version=version, subject="Welcome, {{ profile.first_name }}", html=HTML, text=TEXT
         )
         event_type = EventType.objects.get_or_create(name="Signed Up")[0]
         profiles = Profile.objects.bulk_create(Profile(attributes=_attributes(n)) for n in range(count))
