@@ -318,6 +318,21 @@ UNFOLD = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}
     ],
     "SHOW_HISTORY": True,
+    "COLORS": {  # the teal of our own pages; 600 carries text on white, so it must stay dark
+        "primary": {
+            "50": "oklch(97.5% .013 210)",
+            "100": "oklch(94% .03 210)",
+            "200": "oklch(88% .06 210)",
+            "300": "oklch(80% .09 210)",
+            "400": "oklch(70% .11 211)",
+            "500": "oklch(57% .1 212)",
+            "600": "oklch(48% .085 213)",
+            "700": "oklch(42% .075 214)",
+            "800": "oklch(36% .062 215)",
+            "900": "oklch(31% .05 216)",
+            "950": "oklch(23% .04 218)",
+        }
+    },
     "SIDEBAR": {
         "show_search": True,
         "navigation": [

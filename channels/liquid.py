@@ -113,7 +113,7 @@ class Context(RenderContext):
         root = path[0]
         for names in self.scope._maps if type(root) is str else ():
             if root in names:
-                value = names[root]
+                value = names[root]  # type: ignore[index]
                 for segment in path[1:]:
                     if type(value) is not dict or type(segment) is not str or segment not in value:
                         return super().get(path, token=token, default=default)
