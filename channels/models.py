@@ -8,6 +8,7 @@ from __future__ import annotations
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from channels.providers import registry
@@ -187,6 +188,9 @@ class Message(models.Model):
                 name="message_once",
             )
         ]
+
+    def __str__(self) -> str:
+        return gettext("Message %(id)s") % {"id": self.pk}
 
 
 class MessageDue(models.Model):

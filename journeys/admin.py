@@ -76,7 +76,7 @@ class JourneyForm(forms.ModelForm):
                 del self.fields[name]
             return
         self.source = self.draft() or self.instance.versions.order_by("-number")[0]
-        self.initial |= {"graph": self.source.graph, "re_entry": self.source.re_entry}
+        self.initial.update(graph=self.source.graph, re_entry=self.source.re_entry)
         if self.source.state == State.DRAFT:
             self.initial["revision"] = self.source.revision
 

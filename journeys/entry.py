@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import psycopg
 from django.conf import settings
@@ -87,7 +88,7 @@ def _turns(events: Sequence[StreamEvent]) -> Iterator[list[StreamEvent]]:
 class _Waits:
     """The waits that an event of this batch could end: those in the table, and those that the batch itself begins."""
 
-    def __init__(self, cur: psycopg.Cursor, events: Sequence[StreamEvent], versions: Versions) -> None:
+    def __init__(self, cur: psycopg.Cursor[Any], events: Sequence[StreamEvent], versions: Versions) -> None:
         self._versions = versions
         self._by_event: dict[tuple[int, int], dict[int, Parked]] = defaultdict(dict)
         self._claimed: list[int] = []
@@ -151,7 +152,7 @@ class _Waits:
         activity = version.plan.boxes[wait.activity].activity
         return activity.wakes(event, wait.park.correlation, version.places[wait.activity])
 
-    def delete_stored(self, cur: psycopg.Cursor) -> None:
+    def delete_stored(self, cur: psycopg.Cursor[Any]) -> None:
         """Before the new waits are written, which may be of the same instances."""
         if self._claimed:
             cur.execute(DELETE_WAITS, [self._claimed])
@@ -173,7 +174,7 @@ class _History:
 class _Doors:
     """Who may enter where, kept up to date while the batch is walked."""
 
-    def __init__(self, cur: psycopg.Cursor, events: Sequence[StreamEvent], versions: Versions) -> None:
+    def __init__(self, cur: psycopg.Cursor[Any], events: Sequence[StreamEvent], versions: Versions) -> None:
         self._rules = versions.entered_by
         asking: dict[tuple[int, int], list[str]] = defaultdict(
             list

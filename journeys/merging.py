@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import psycopg
 
@@ -55,7 +56,7 @@ class _Instance:
     re_entry: str
 
 
-def merge_instances(cur: psycopg.Cursor, pairs: Sequence[tuple[int, int]], now: datetime) -> None:
+def merge_instances(cur: psycopg.Cursor[Any], pairs: Sequence[tuple[int, int]], now: datetime) -> None:
     """Give the losers' walks to their survivors; where both are walking a journey, the older walk stays.
 
     Ended walks move too, or "once in a lifetime" would be twice. Side by side walks of a journey that allows them stay
@@ -82,7 +83,7 @@ def merge_instances(cur: psycopg.Cursor, pairs: Sequence[tuple[int, int]], now: 
 
 
 def _write(
-    cur: psycopg.Cursor, moved: list[tuple[int, int, int]], ended: list[_Instance], now: datetime
+    cur: psycopg.Cursor[Any], moved: list[tuple[int, int, int]], ended: list[_Instance], now: datetime
 ) -> None:
     ended_ids = [walk.id for walk in ended]
     owner = {instance_id: survivor for instance_id, survivor, _ in moved}

@@ -11,6 +11,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from django.core.exceptions import ObjectDoesNotExist
@@ -61,7 +62,7 @@ _compiled: dict[int, CompiledVersion] = {}
 _broken: set[int] = set()
 
 
-def read_versions(cur: psycopg.Cursor) -> Versions:
+def read_versions(cur: psycopg.Cursor[Any]) -> Versions:
     """What runs now, and goes on running until the open transaction ends. Two small statements."""
     cur.execute(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
     cur.execute(_READ)

@@ -212,7 +212,7 @@ class Passage:
             )
         return done
 
-    def write(self, cur: psycopg.Cursor) -> None:
+    def write(self, cur: psycopg.Cursor[Any]) -> None:
         """Write positions, waits and step log in one statement, then the messages of those that it moved."""
         refused = self._write_steps(cur)
         if refused:
@@ -280,7 +280,7 @@ class Passage:
             self._standing[walk.instance_id] = Standing(place.activity, walk.visit, state, walk.hops)
             done.ended.append((place.journey_id, walk.profile_id))
 
-    def _write_steps(self, cur: psycopg.Cursor) -> set[int]:
+    def _write_steps(self, cur: psycopg.Cursor[Any]) -> set[int]:
         """Returns the claimed instances whose visit had changed; nothing was written for them."""
         if not self._standing:
             return set()

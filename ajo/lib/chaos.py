@@ -43,4 +43,5 @@ def point(name: str) -> None:
     if random.random() < probability:
         if action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(float(action.removeprefix("sleep=")))
+        else:
+            time.sleep(float(action.removeprefix("sleep=")))
