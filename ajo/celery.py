@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, worker_ready
+from celery.signals import beat_init, worker_process_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ajo.settings")
 
 app = Celery("ajo")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_process_init.connect
+def calm_garbage_collector(**_: Any) -> None:
+    """Batches make tens of thousands of objects that live for a moment; looking through all of Django for each ten
+    thousand of them costs a third of the time."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @beat_init.connect

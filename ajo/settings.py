@@ -245,8 +245,8 @@ CELERY_BEAT_SCHEDULE = {
     "journeys": {"task": "journeys.tasks.tick_journeys", "schedule": 1.0, "options": {"expires": 1.0}},
     "settle versions": {
         "task": "journeys.tasks.settle_versions",
-        "schedule": 10.0,
-        "options": {"expires": 10.0},
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
     },
     "heartbeat of the engine": {
         "task": "ajo.core.tasks.beat_engine",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
+from typing import Any, TypeGuard
 
 from journeys.activities import registry
 from journeys.activities.base import Activity
@@ -183,11 +183,11 @@ class _Reading:
         pairs = []
         for item in items:
             source, port, target = item.get("from"), item.get("port", "next"), item.get("to")
-            ends = [end for end in (source, target) if not isinstance(end, str) or end not in self._ids]
-            if ends:
+            if not self._is_known(source) or not self._is_known(target):
+                stranger = target if self._is_known(source) else source
                 self._error(
-                    source if isinstance(source, str) and source in self._ids else "",
-                    f"A link leads from {source!r} to {target!r}, but there is no activity {ends[0]!r}, so people"
+                    source if self._is_known(source) else "",
+                    f"A link leads from {source!r} to {target!r}, but there is no activity {stranger!r}, so people"
                     " could not follow it. Delete the link or connect it again.",
                 )
                 continue
@@ -208,6 +208,9 @@ class _Reading:
             else:
                 box.links[port] = target  # type: ignore[index]
         return pairs
+
+    def _is_known(self, end: Any) -> TypeGuard[str]:
+        return isinstance(end, str) and end in self._ids
 
     def _check_entry(self, links: list[tuple[str, str]]) -> None:
         entries = [box.id for box in self.boxes.values() if box.activity.is_entry]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from ajo.lib.pool import Unavailable
@@ -13,7 +13,7 @@ from profiles.ingest.decode import Event
 
 logger = logging.getLogger(__name__)
 
-MAX_FLUSH: Final = 1_000
+FULL_FLUSH: Final = 1_000
 _PATIENCE_SECONDS: Final = 30.0
 
 
@@ -30,32 +30,36 @@ class _Waiting:
 
 
 class Coalescer:
-    """Gives whatever waits to `flush`, at most MAX_FLUSH events at a time, in one thread of its own.
+    """Gives whatever waits to `flush`, in one thread of its own; a flush with FULL_FLUSH events takes no more.
 
     While one flush commits the next one gathers, so there is no delay to set: alone a request is flushed at once.
     """
 
     def __init__(self, flush: Callable[[Sequence[Event]], None]) -> None:
         self._flush = flush
-        self._queue: deque[_Waiting] = deque()
-        self._condition = threading.Condition()
+        self._queue: SimpleQueue[_Waiting] = (
+            SimpleQueue()
+        )  # a lock around a deque made the requests queue for the lock
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def store(self, events: Sequence[Event]) -> None:
         """Return when `events` are committed; raise `Unavailable` when their flush failed."""
         waiting = _Waiting(events)
-        with self._condition:
-            self._queue.append(waiting)
-            if (
-                self._thread is None or not self._thread.is_alive()
-            ):  # also in a forked child, which has no thread
-                self._thread = threading.Thread(target=self._work, name="ingest flush", daemon=True)
-                self._thread.start()
-            self._condition.notify()
+        self._queue.put(waiting)
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
         if not waiting.done.acquire(timeout=_PATIENCE_SECONDS):
             raise Unavailable("The flush takes too long.")
         if waiting.error is not None:
             raise Unavailable(str(waiting.error)) from waiting.error
+
+    def _start(self) -> None:
+        """Start the thread: at the first request, also in a forked child, for threads do not come along."""
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="ingest flush", daemon=True)
+                self._thread.start()
 
     def _work(self) -> None:
         while True:
@@ -71,12 +75,12 @@ class Coalescer:
                 one.done.release()
 
     def _take(self) -> list[_Waiting]:
-        with self._condition:
-            while not self._queue:
-                self._condition.wait()
-            taken = [self._queue.popleft()]
-            size = len(taken[0].events)
-            while self._queue and size + len(self._queue[0].events) <= MAX_FLUSH:
-                taken.append(self._queue.popleft())
+        taken = [self._queue.get()]
+        size = len(taken[0].events)
+        try:
+            while size < FULL_FLUSH:
+                taken.append(self._queue.get_nowait())
                 size += len(taken[-1].events)
-            return taken
+        except Empty:
+            pass
+        return taken

@@ -15,6 +15,7 @@ from django.utils import timezone
 from ajo.lib import doorbell
 from ajo.lib.ids import uuid7
 from ajo.lib.pool import HotPool, Unavailable, in_words
+from profiles.ingest import arrays
 from profiles.ingest.decode import Event
 from profiles.partitions import ensure_partitions
 
@@ -117,16 +118,16 @@ def _parameters(rows: Sequence[tuple[Any, Event]]) -> list[Any]:
     ids = [id for id, _ in rows]
     events = [event for _, event in rows]
     return [
-        [event.source_id for event in events],
-        [event.key_hash for event in events],
-        ids,
-        [event.event_type_id for event in events],
-        [event.kind for event in events],
-        [event.occurred_at for event in events],
-        [event.user_id for event in events],
-        [event.anonymous_id for event in events],
-        [event.properties for event in events],
-        [event.context for event in events],
+        arrays.int4([event.source_id for event in events]),
+        arrays.hash16([event.key_hash for event in events]),
+        arrays.uuid(ids),
+        arrays.int8([event.event_type_id for event in events]),
+        arrays.int2([event.kind for event in events]),
+        arrays.timestamptz([event.occurred_at for event in events]),
+        arrays.text([event.user_id for event in events]),
+        arrays.text([event.anonymous_id for event in events]),
+        arrays.text([event.properties for event in events]),
+        arrays.text([event.context for event in events]),
         ids[0],
         ids[-1],
     ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from ajo.lib.pool import Unavailable
-from profiles.ingest.coalescer import MAX_FLUSH, Coalescer
+from profiles.ingest.coalescer import FULL_FLUSH, Coalescer
 from profiles.ingest.decode import Event
 from tests.profiles.ingest.test_writer import event
 from tests.support import wait_until
@@ -41,7 +41,7 @@ def post(coalescer: Coalescer, count: int, ended: list[object]) -> threading.Thr
 
 
 def waiting(coalescer: Coalescer) -> int:
-    return len(coalescer._queue)
+    return coalescer._queue.qsize()
 
 
 def test_what_waits_is_flushed_together_and_answered_after_the_flush() -> None:
@@ -66,12 +66,12 @@ def test_a_flush_has_a_limit() -> None:
     ended: list[object] = []
     threads = [post(coalescer, 1, ended)]
     wait_until(lambda: flushes.sizes == [1])
-    threads += [post(coalescer, MAX_FLUSH // 2, ended) for _ in range(3)]
+    threads += [post(coalescer, FULL_FLUSH // 2, ended) for _ in range(3)]
     wait_until(lambda: waiting(coalescer) == 3)
     flushes.may_end.set()
     for thread in threads:
         thread.join(10)
-    assert flushes.sizes == [1, MAX_FLUSH, MAX_FLUSH // 2]
+    assert flushes.sizes == [1, FULL_FLUSH, FULL_FLUSH // 2]
 
 
 @pytest.mark.parametrize("error", [Unavailable("away"), ZeroDivisionError("a mistake")])
