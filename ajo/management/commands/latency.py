@@ -92,7 +92,7 @@ def _http_sign_up(url: str, write_key: str) -> Callable[[str, str, str], None]:
     headers = {"Content-Type": "application/json", "Authorization": f"Basic {secret}"}
 
     def sign_up(user_id: str, email: str, event: str) -> None:
-        batch = [
+        batch: list[dict[str, object]] = [
             {"type": "identify", "userId": user_id, "traits": {"email": email, "first_name": "Ada"}},
             {"type": "track", "userId": user_id, "event": event},
         ]
