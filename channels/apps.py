@@ -15,4 +15,4 @@ class ChannelsConfig(AppConfig):
 
         import_kinds("channels.providers")
         autodiscover_modules("providers")  # those of other installed apps
-        register_merge("channels", delivery.withhold_merged)
+        register_merge("channels", delivery.move_merged)

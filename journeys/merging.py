@@ -99,7 +99,8 @@ def _write(
     if ended_ids:
         cur.execute(END_INSTANCES, [MERGED, now, ended_ids, now])
         delivery.withhold_queued(
-            [walk.profile_id for walk in ended],
+            # Whether or not the channels room has moved its messages to the survivor yet.
+            [*(walk.profile_id for walk in ended), *(owner.get(walk.id, walk.profile_id) for walk in ended)],
             reason="The person was already walking this journey.",
             cause_kind=CauseKind.JOURNEY_INSTANCE.value,
             cause_ids=ended_ids,

@@ -63,7 +63,7 @@ class Registry(Generic[T]):
         return iter(self._classes.values())
 
     def choices(self) -> list[tuple[str, str]]:
-        """(kind, label), sorted: for a model field, from a function of its own, so that a new kind needs no migration."""
+        """(kind, label), sorted by kind: what a form offers."""
         return [(kind, str(cls.label)) for kind, cls in sorted(self._classes.items())]  # type: ignore[attr-defined]
 
 

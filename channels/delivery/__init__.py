@@ -7,7 +7,7 @@ between the call to the provider and its answer, the message becomes `uncertain`
 
 from __future__ import annotations
 
-from channels.delivery.outbox import Draft, enqueue, withhold_merged, withhold_origin, withhold_queued
+from channels.delivery.outbox import Draft, enqueue, move_merged, withhold_origin, withhold_queued
 from channels.delivery.sender import take_batch
 
-__all__ = ["Draft", "enqueue", "take_batch", "withhold_merged", "withhold_origin", "withhold_queued"]
+__all__ = ["Draft", "enqueue", "move_merged", "take_batch", "withhold_origin", "withhold_queued"]

@@ -119,6 +119,8 @@ class Candidate:
     """A message that is ready to be fenced; with a `problem` it will fail instead."""
 
     id: int
+    profile_id: int
+    """For whom it was rendered."""
     address: str = ""
     """As it will be sent to; empty when there is none."""
     normal_address: str = ""
@@ -259,9 +261,44 @@ def withhold_origin(*, cause_kind: int, origin_id: int, reason: str) -> int:
         return cur.rowcount
 
 
-def withhold_merged(cur: psycopg.Cursor[Any], pairs: Sequence[tuple[int, int]], now: datetime) -> None:
-    """The merge hook: nothing queued may stay on a profile that became another."""
-    withhold_queued([loser for loser, _ in pairs], reason=_REASONS["reason_merged"])
+# A statement of its own, so that the next one sees what was committed while it waited for a fence.
+_LOCK_MERGED = """
+SELECT m.id FROM message m WHERE m.profile_id = ANY(%b::bigint[]) AND m.state = %s ORDER BY m.id FOR UPDATE
+"""
+# The survivor may have the same message already (a campaign that had both), or two losers bring it.
+_MOVE_MERGED = """
+WITH pair AS MATERIALIZED (SELECT * FROM unnest(%(losers)b::bigint[], %(survivors)b::bigint[]) AS t(loser, survivor)
+), queued AS MATERIALIZED (
+    SELECT m.id, pair.survivor, row_number() OVER (
+            PARTITION BY pair.survivor, m.cause_kind, m.cause_id, m.activity, m.visit, m.channel ORDER BY m.id) > 1
+        OR EXISTS (SELECT FROM message o WHERE o.profile_id = pair.survivor AND o.cause_kind = m.cause_kind
+            AND o.cause_id = m.cause_id AND o.activity = m.activity AND o.visit = m.visit AND o.channel = m.channel)
+        AS is_repeat
+    FROM message m JOIN pair ON pair.loser = m.profile_id WHERE m.id = ANY(%(ids)b::bigint[])
+), gone AS (DELETE FROM message_due d USING queued q WHERE d.message_id = q.id AND q.is_repeat)
+UPDATE message m SET
+    profile_id = CASE WHEN q.is_repeat THEN m.profile_id ELSE q.survivor END,
+    state = CASE WHEN q.is_repeat THEN %(withheld)s ELSE m.state END,
+    reason = CASE WHEN q.is_repeat THEN %(reason_repeat)s ELSE m.reason END
+FROM queued q WHERE m.id = q.id
+"""
+
+
+def move_merged(cur: psycopg.Cursor[Any], pairs: Sequence[tuple[int, int]], now: datetime) -> None:
+    """The merge hook: what is queued for a profile follows it into its survivor, whom nobody writes to twice.
+
+    Consent is asked by the fence, of the survivor. What was sent, or is being sent, keeps its profile.
+    """
+    cur.execute(_LOCK_MERGED, [[loser for loser, _ in pairs], State.QUEUED.value])
+    if ids := [row[0] for row in cur.fetchall()]:
+        parameters = {
+            "losers": [loser for loser, _ in pairs],
+            "survivors": [survivor for _, survivor in pairs],
+            "ids": ids,
+            "withheld": State.WITHHELD.value,
+            "reason_repeat": "The person, once two profiles, gets this message already.",
+        }
+        cur.execute(_MOVE_MERGED, parameters)
 
 
 # --- out -----------------------------------------------------------------------------------------------------
@@ -297,11 +334,13 @@ WHERE m.id = ANY(%(ids)b::bigint[]) ORDER BY m.id
 # LOCKED it would pass over messages that a neighbour's reservation touches at that moment.
 _FENCE = f"""
 WITH wanted AS MATERIALIZED (
-    SELECT * FROM unnest(%(ids)b::bigint[], %(addresses)b::text[], %(normal_addresses)b::text[], %(problems)b::text[])
-    AS t(id, address, normal_address, problem)
+    SELECT * FROM unnest(%(ids)b::bigint[], %(profile_ids)b::bigint[], %(addresses)b::text[],
+        %(normal_addresses)b::text[], %(problems)b::text[])
+    AS t(id, profile_id, address, normal_address, problem)
 ), locked AS MATERIALIZED (
     SELECT m.id, w.address, w.problem, CASE
         WHEN m.expires_at <= %(now)s THEN 'expired'
+        WHEN m.profile_id <> w.profile_id THEN 'moved'
         WHEN {_IS_HELD} THEN 'held'
         WHEN p.id IS NULL OR p.merged_into IS NOT NULL THEN 'merged'
         WHEN w.address = '' THEN 'no_address'
@@ -323,13 +362,14 @@ WITH wanted AS MATERIALIZED (
             WHEN 'failed' THEN left(l.problem, 300) ELSE '' END,
         address = l.address, token = %(token)s, attempt = m.attempt + (l.outcome = 'sending')::int,
         lease_until = CASE l.outcome WHEN 'sending' THEN clock_timestamp() + %(lease)s * interval '1 second' END
-    FROM locked l WHERE m.id = l.id AND l.outcome <> 'held'
+    FROM locked l WHERE m.id = l.id AND l.outcome NOT IN ('held', 'moved')
     RETURNING m.id, m.state
 ), gone AS (
     DELETE FROM message_due d USING fenced f WHERE d.message_id = f.id AND f.state <> %(sending)s
 ), held AS (
-    UPDATE message_due d SET due_at = %(now)s + %(hold)s * interval '1 second', reservations = 0
-    FROM locked l WHERE d.message_id = l.id AND l.outcome = 'held'
+    UPDATE message_due d SET reservations = 0,
+        due_at = %(now)s + CASE l.outcome WHEN 'held' THEN %(hold)s ELSE 0 END * interval '1 second'
+    FROM locked l WHERE d.message_id = l.id AND l.outcome IN ('held', 'moved')
 )
 SELECT id FROM fenced WHERE state = %(sending)s
 """
@@ -410,7 +450,8 @@ def load(message_ids: Sequence[int]) -> list[Loaded]:
 def fence(candidates: Sequence[Candidate], now: datetime) -> tuple[int, set[int]]:
     """Commit to sending a micro-batch: returns the token and the ids that may be sent now.
 
-    The others were withheld, expired, failed by their problem, put off by a hold, or belong to somebody else by now.
+    The others were withheld, expired, failed by their problem, put off by a hold, rendered for a profile that was
+    merged meanwhile (they come again at once), or belong to another sender by now.
     """
     token = secrets.randbits(62)
     parameters = (
@@ -418,6 +459,7 @@ def fence(candidates: Sequence[Candidate], now: datetime) -> tuple[int, set[int]
         | _REASONS
         | {
             "ids": [each.id for each in candidates],
+            "profile_ids": [each.profile_id for each in candidates],
             "addresses": [each.address for each in candidates],
             "normal_addresses": [each.normal_address for each in candidates],
             "problems": [each.problem for each in candidates],

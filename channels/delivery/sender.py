@@ -231,7 +231,7 @@ def _render(
         address = addresses.address_of(channel, profile)
         normal_address = addresses.normalise(channel, address)
         if normal_address is None:
-            yield Candidate(message.id)
+            yield Candidate(message.id, message.profile_id)
             continue
         message_id = make_message_id(message.id, message.created_at, route.sender.address)
         try:
@@ -245,16 +245,20 @@ def _render(
                 values, sender=route.sender, address=address, message_id=message_id, date=date
             )
         except ContentError as error:
-            yield Candidate(message.id, address, normal_address, problem=str(error))
+            yield Candidate(message.id, message.profile_id, address, normal_address, problem=str(error))
         except Exception as error:
             # A fault of the renderer must not take the neighbours along.
             logger.exception("Message %s cannot be rendered.", message.id)
             yield Candidate(
-                message.id, address, normal_address, problem=f"{type(error).__name__} while rendering it."
+                message.id,
+                message.profile_id,
+                address,
+                normal_address,
+                problem=f"{type(error).__name__} while rendering it.",
             )
         else:
             outgoing[message.id] = Outgoing(message.id, address, route.sender.address, body, message_id)
-            yield Candidate(message.id, address, normal_address)
+            yield Candidate(message.id, message.profile_id, address, normal_address)
 
 
 def _compiled(variant_id: int, batch: _Batch) -> CompiledEmail:

@@ -56,7 +56,7 @@ class SmtpSettings(serializers.Serializer[dict[str, Any]]):
         help_text=_("The name that we introduce ourselves with. Empty: our address."),
     )
     connections = serializers.IntegerField(required=False, default=4, min_value=1, max_value=50)
-    timeout = serializers.FloatField(required=False, default=20.0, min_value=1.0, max_value=40.0)
+    timeout = serializers.FloatField(required=False, default=20.0, min_value=1.0, max_value=30.0)
 
 
 @registry.register
@@ -69,7 +69,7 @@ class SmtpProvider(Provider):
     icon = "mail"
     help = _("Sends email through a mail server. Without a host it uses the mailbox of this installation.")
     Settings = SmtpSettings
-    timeout = 40.0
+    timeout = 30.0
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)

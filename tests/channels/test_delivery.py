@@ -385,16 +385,67 @@ def test_a_configuration_that_is_switched_off_or_deleted_keeps_its_messages(
     assert (states(), service.calls) == ({"Queued": 1}, [])
 
 
-def test_messages_of_a_merged_profile_are_withheld(queue: Queue, service: FakeService) -> None:
-    ada, bob = make_profile(), make_profile()
-    queue(ada, bob)
+def merge(*pairs: tuple[Profile, Profile]) -> None:
     with sql.unit_of_work() as cur:
-        delivery.withhold_merged(cur, [(ada.pk, bob.pk)], NOW)
-    assert Message.objects.get(profile=ada).reason == "The profile was merged into another one."
-    queue(ada, visit=2)
-    Profile.objects.filter(pk=ada.pk).update(merged_into=bob.pk)
+        delivery.move_merged(cur, [(loser.pk, survivor.pk) for loser, survivor in pairs], NOW)
+        for loser, survivor in pairs:
+            Profile.objects.filter(pk=loser.pk).update(merged_into=survivor.pk)
+
+
+def test_what_is_queued_follows_a_merged_profile_to_its_survivor(queue: Queue, service: FakeService) -> None:
+    anonymous, ada = make_profile(), make_profile()
+    queue(anonymous)
+    merge((anonymous, ada))
     send()
-    assert states() == {"Withheld": 2, "Sent": 1}
+    assert (states(), service.addresses) == ({"Sent": 1}, [ada.attributes["email"]])
+
+
+def test_what_the_survivor_gets_already_is_withheld_from_those_merged_into_it(
+    queue: Queue, service: FakeService
+) -> None:
+    ada, bob, eve = make_profile(), make_profile(), make_profile()
+    queue(ada, bob, eve, cause_id=7)
+    merge((bob, ada), (eve, ada))
+    assert states() == {"Queued": 1, "Withheld": 2}
+    send()
+    assert service.addresses == [ada.attributes["email"]]
+
+
+def test_of_two_merged_profiles_with_the_same_message_one_is_moved(
+    queue: Queue, service: FakeService
+) -> None:
+    ada, bob, eve = make_profile(), make_profile(), make_profile()
+    queue(bob, eve, cause_id=7)
+    merge((bob, ada), (eve, ada))
+    send()
+    assert (states(), service.addresses) == ({"Sent": 1, "Withheld": 1}, [ada.attributes["email"]])
+
+
+def test_a_message_that_is_moved_while_it_is_rendered_is_rendered_again(
+    queue: Queue, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anonymous, ada = make_profile(), make_profile()
+    queue(anonymous)
+    fence = outbox.fence
+    merges = iter([lambda: merge((anonymous, ada)), lambda: None])
+
+    def merge_before_the_fence(*args: Any) -> Any:
+        next(merges)()
+        return fence(*args)
+
+    monkeypatch.setattr(outbox, "fence", merge_before_the_fence)
+    send()
+    assert (states(), service.addresses) == ({"Queued": 1}, [])
+    send()
+    assert (states(), service.addresses) == ({"Sent": 1}, [ada.attributes["email"]])
+
+
+def test_a_message_that_was_left_on_a_merged_profile_is_withheld(queue: Queue, service: FakeService) -> None:
+    ada, bob = make_profile(), make_profile()
+    merge((ada, bob))
+    queue(ada)
+    send()
+    assert (states(), service.calls) == ({"Withheld": 1}, [])
 
 
 def test_withholding_is_narrowed_by_what_is_given(queue: Queue, service: FakeService) -> None:

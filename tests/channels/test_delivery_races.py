@@ -88,7 +88,7 @@ def fence_in_flight(message: Message) -> Iterator[tuple[int, Callable[[], None]]
 
 
 def candidate(message: Message) -> Candidate:
-    return Candidate(message.pk, "ada@example.com", "ada@example.com")
+    return Candidate(message.pk, message.profile_id, "ada@example.com", "ada@example.com")
 
 
 def unsubscribe(profile_id: int, wait_seconds: float = 10.0) -> bool:

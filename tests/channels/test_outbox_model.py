@@ -1,8 +1,9 @@
 """The model test of the outbox: any sequence of sends, refusals, crashes, late wake-ups, holds and unsubscribes.
 
 It runs the real statements, one sender at a time, against a service that does not recognise repeats and keeps its own
-log of what it delivered. Crashes come with the end of the lease as one rule, or the interesting cases stay too rare. A
-model that has never failed proves nothing: three planted bugs have to be found.
+log of what it delivered. What is only interesting together is one rule (a crash and the end of its lease; a hold, a
+send and its end), and there is always something to send: else most runs stand still. A model that has never failed
+proves nothing: three planted bugs have to be found.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.django_db
 State = Message.State
 OPEN = {State.QUEUED, State.SENDING}
 BUDGET = settings(
-    max_examples=70,
+    max_examples=60,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
@@ -57,13 +57,12 @@ class Killed(BaseException):
 
 
 class Outbox(RuleBasedStateMachine):
-    """At most two messages at a time, all to one profile."""
+    """A few messages at a time, all to one profile."""
 
     def __init__(self) -> None:
         super().__init__()
         self.delivered: Counter[int] = Counter()
         self.final: dict[int, int] = {}
-        self.opted_out_at: Counter[int] | None = None
         self.now = NOW
         self.answer: Callable[[Outgoing], Receipt] = self.accept
         self.patch = pytest.MonkeyPatch()
@@ -109,15 +108,15 @@ class Outbox(RuleBasedStateMachine):
 
     # What happens
 
-    @precondition(lambda self: MessageDue.objects.count() < 2)
     @rule()
     def enqueue(self) -> None:
-        delivery.enqueue([replace(self.draft, visit=1 + Message.objects.count())], self.now)
+        if MessageDue.objects.count() < 3:
+            delivery.enqueue([replace(self.draft, visit=1 + Message.objects.count())], self.now)
 
-    @precondition(lambda self: Message.objects.exists())
     @rule()
     def enqueue_again(self) -> None:
-        assert delivery.enqueue([replace(self.draft, visit=Message.objects.count())], self.now) == 0
+        if count := Message.objects.count():
+            assert delivery.enqueue([replace(self.draft, visit=count)], self.now) == 0
 
     @rule()
     def send(self) -> None:
@@ -167,29 +166,26 @@ class Outbox(RuleBasedStateMachine):
         MessageDue.objects.filter(due_at__gt=self.now).update(due_at=self.now)
         Message.objects.exclude(lease_until=None).update(lease_until=NOW - timedelta(days=1))
 
-    @precondition(lambda self: not SendHold.objects.exists())
     @rule()
     def hold(self) -> None:
         SendHold.objects.create(scope=SendHold.Scope.EVERYTHING, reason="Wait.")
-
-    @precondition(lambda self: SendHold.objects.exists())
-    @rule()
-    def let_go(self) -> None:
+        before = self.delivered.copy()
+        self.send()
+        assert self.delivered == before
         SendHold.objects.all().delete()
 
     @rule()
     def unsubscribe(self) -> None:
-        # Those that died in the call may have called before; the answer tells that they were not waited for.
         is_quiet = services.unsubscribe(
             profile_id=self.profile.pk, channel=Channel.EMAIL, reason="", now=self.now, wait_seconds=0
         )
-        if is_quiet and self.opted_out_at is None:
-            self.opted_out_at = self.delivered.copy()
-
-    @precondition(lambda self: self.opted_out_at is not None)
-    @rule()
-    def subscribe_again(self) -> None:
-        self.opted_out_at = None
+        # It is not quiet while one that died in the call may still have called, as far as anybody knows.
+        assert is_quiet or Message.objects.filter(state=State.SENDING).exists()
+        before = self.delivered.copy()
+        for _ in range(2):
+            self.send()
+            self.expire()
+        assert self.delivered == before
         set_consent(
             profile_ids=[self.profile.pk],
             channel=Channel.EMAIL,
@@ -220,13 +216,11 @@ class Outbox(RuleBasedStateMachine):
             if state not in OPEN:
                 self.final[pk] = state
 
-    @invariant()
-    def nothing_is_sent_after_the_answer_to_an_unsubscribe(self) -> None:
-        assert self.opted_out_at is None or self.delivered == self.opted_out_at
-
     # Helpers
 
     def take_batch(self, answer: Callable[[Outgoing], Receipt]) -> None:
+        if not Message.objects.filter(state=State.QUEUED).exists():
+            self.enqueue()
         self.answer = answer
         try:
             delivery.take_batch(Channel.EMAIL, now=self.now)
@@ -246,14 +240,13 @@ class Outbox(RuleBasedStateMachine):
 
     def drain(self) -> None:
         """When the faults stop, everything comes to an end."""
-        SendHold.objects.all().delete()
-        for _ in range(outbox.QUARANTINED_AFTER + sender.MAX_ATTEMPTS):
+        self.answer = self.accept
+        for _ in range(10):
             self.expire()
-            self.take_batch(self.accept)
+            delivery.take_batch(Channel.EMAIL, now=self.now)
         assert not Message.objects.filter(state__in=OPEN).exists()
         assert not MessageDue.objects.exists()
         self.nobody_gets_a_message_twice()
-        self.nothing_is_sent_after_the_answer_to_an_unsubscribe()
 
 
 def test_the_outbox_keeps_its_promises() -> None:

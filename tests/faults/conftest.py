@@ -6,11 +6,11 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.faults.lab import Lab
+from tests.faults.support import lab_home
 
 
 @pytest.fixture(scope="session")
@@ -24,11 +24,6 @@ def lab(seed: int) -> Iterator[Lab]:
     """A product of its own, shared by the tests of a module."""
     with Lab(lab_home("lab"), seed) as lab:
         yield lab
-
-
-def lab_home(name: str) -> Path:
-    """A folder of the session, which removes it at its end."""
-    return Path(os.environ["AJO_HOME"]).with_name(name)
 
 
 @pytest.fixture

@@ -180,18 +180,22 @@ class Load:
             attempt = self._send(connection, post)
             with self._lock:
                 self.attempts.append(attempt)
-                if attempt.status == 200:
-                    line = {"at": attempt.at + attempt.seconds, "keys": post.keys, "people": post.people}
-                    with self._acked_path.open("a") as acked:
-                        acked.write(json.dumps(line) + "\n")
-                elif 400 <= attempt.status < 500 and attempt.status != 429:
-                    self.refused.append(f"{attempt.status} {attempt.detail}")
-                else:
-                    attempt = None
-                if attempt is not None:
+                if self._is_final(attempt, post):
                     self._left -= 1
                     return
             self._stopped.wait(random.uniform(*_RETRY_SECONDS))
+
+    def _is_final(self, attempt: Attempt, post: Post) -> bool:
+        """Note what an answer means; False when the post has to be sent again."""
+        if attempt.status == 200:
+            line = {"at": attempt.at + attempt.seconds, "keys": post.keys, "people": post.people}
+            with self._acked_path.open("a") as acked:
+                acked.write(json.dumps(line) + "\n")
+            return True
+        if 400 <= attempt.status < 500 and attempt.status != 429:
+            self.refused.append(f"{attempt.status} {attempt.detail}")
+            return True
+        return False
 
     def _send(self, connection: http.client.HTTPConnection, post: Post) -> Attempt:
         at, begun = time.time(), time.monotonic()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,11 @@ DRAIN_SECONDS = 40
 CHAOS = "after_reserve:0.03:kill,after_fence:0.02:kill,after_send:0.05:kill"
 SENDER_FAULTS = ("sender", "postgres", "valkey")
 """Whose faults can interrupt a send."""
+
+
+def lab_home(name: str) -> Path:
+    """A folder of the session, which removes it at its end."""
+    return Path(os.environ["AJO_HOME"]).with_name(name)
 
 
 def load_on(lab: Lab, posts: Sequence[Post], rate: float) -> Load:
