@@ -8,11 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from celery.app.amqp import AMQP
 from celery.signals import beat_init, worker_process_init, worker_ready
+from kombu import Connection
+from kombu.transport import redis
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ajo.settings")
 
-app = Celery("ajo")
+# A ring that was not acknowledged needs no second life, for beat rings every second. Kombu's attempt to hand it back
+# when the broker went away ends the whole worker: the pool that it would need is closed by then.
+redis.Channel.do_restore = False
+
+
+class _Connection(Connection):
+    """Looks for a lost broker every second; Celery's own pauses grow to half a minute."""
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Connection:
+        return super().ensure_connection(*args, **{"interval_start": 1, "interval_step": 0, **options})
+
+
+class _Amqp(AMQP):
+    Connection = _Connection
+
+
+app = Celery("ajo", amqp=_Amqp)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

@@ -199,7 +199,9 @@ CELERY_BROKER_URL = os.environ.get("BROKER_URL") or runtime("broker_url") or "re
 CELERY_TASK_IGNORE_RESULT = True  # the truth is in PostgreSQL: no result to lose
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_ACKS_LATE = True
+# A ring need not survive, for beat rings every second. Acknowledged late it would, when the broker goes away, end the
+# work in hand with the worker; so it is acknowledged before the work.
+CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_REJECT_ON_WORKER_LOST = False  # True loops for ever on a task that kills its process
 CELERY_TASK_TIME_LIMIT = 60  # must stay below the visibility timeout, or a task runs beside itself
 CELERY_TASK_SOFT_TIME_LIMIT = 45
@@ -224,7 +226,6 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_ETA_TASK_LIMIT = 100  # a tripwire: nobody sends ETA tasks
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 5000
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000  # KiB
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives any outage of the broker

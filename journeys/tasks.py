@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from celery import shared_task
@@ -8,12 +9,15 @@ from ajo.lib import doorbell, sql
 from ajo.lib.claiming import drain
 from journeys import runner, services
 
+logger = logging.getLogger(__name__)
+
 
 @shared_task(ignore_result=True)
 def tick_journeys() -> None:
     """Advance everybody whose wait is over."""
-    if not drain(lambda: runner.take_due_batch(_now())).is_empty:
-        doorbell.ring("journeys.tasks.tick_journeys")
+    with sql.outage_in_a_line(logger):
+        if not drain(lambda: runner.take_due_batch(_now())).is_empty:
+            doorbell.ring(tick_journeys.name)
 
 
 @shared_task(ignore_result=True)

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import logging
+
 from celery import shared_task
 from django.utils import timezone
 
-from ajo.lib import doorbell
+from ajo.lib import doorbell, sql
 from ajo.lib.claiming import drain
 from profiles import keys, partitions
 from profiles.stream import take_batch
 
+logger = logging.getLogger(__name__)
+
 
 @shared_task(ignore_result=True)
 def drain_stream() -> None:
-    if not drain(take_batch).is_empty:
-        doorbell.ring(drain_stream.name)
+    with sql.outage_in_a_line(logger):
+        if not drain(take_batch).is_empty:
+            doorbell.ring(drain_stream.name)
 
 
 @shared_task(ignore_result=True)

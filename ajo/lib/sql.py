@@ -6,12 +6,13 @@ These cursors share Django's connection, so a transaction, a test and the ORM se
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from psycopg.rows import RowFactory, namedtuple_row
 
 
@@ -31,6 +32,15 @@ def unit_of_work(using: str = DEFAULT_DB_ALIAS) -> Iterator[psycopg.Cursor[Any]]
     """One transaction and its cursor: commit on leaving, roll back on an error."""
     with transaction.atomic(using=using), cursor(using=using) as cur:
         yield cur
+
+
+@contextmanager
+def outage_in_a_line(logger: logging.Logger) -> Iterator[None]:
+    """For tasks that beat rings again anyway: a lost connection or a deadlock is a line in the log, no traceback."""
+    try:
+        yield
+    except OperationalError as error:
+        logger.warning("The work waits for the database: %s", str(error).strip().partition("\n")[0])
 
 
 def database_now(cur: psycopg.Cursor[Any]) -> Any:

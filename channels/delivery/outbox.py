@@ -26,6 +26,8 @@ SUSPECT_AFTER = 3
 QUARANTINED_AFTER = 6
 HOLD_SECONDS = 30
 """How soon a held message is looked at again."""
+ADDRESS_SECONDS = 30
+"""How long a new message waits for an address: a client may tell who somebody is just after what they did."""
 
 State = Message.State
 _NAMES = {
@@ -338,11 +340,12 @@ WITH wanted AS MATERIALIZED (
         %(normal_addresses)b::text[], %(problems)b::text[])
     AS t(id, profile_id, address, normal_address, problem)
 ), locked AS MATERIALIZED (
-    SELECT m.id, w.address, w.problem, CASE
+    SELECT m.id, m.created_at, w.address, w.problem, CASE
         WHEN m.expires_at <= %(now)s THEN 'expired'
         WHEN m.profile_id <> w.profile_id THEN 'moved'
         WHEN {_IS_HELD} THEN 'held'
         WHEN p.id IS NULL OR p.merged_into IS NOT NULL THEN 'merged'
+        WHEN w.address = '' AND m.created_at > %(now)s - %(patience)s * interval '1 second' THEN 'early'
         WHEN w.address = '' THEN 'no_address'
         WHEN s.address IS NOT NULL THEN 'suppressed'
         WHEN c.state = %(opted_out)s AND m.message_class = %(marketing)s THEN 'opted_out'
@@ -362,14 +365,15 @@ WITH wanted AS MATERIALIZED (
             WHEN 'failed' THEN left(l.problem, 300) ELSE '' END,
         address = l.address, token = %(token)s, attempt = m.attempt + (l.outcome = 'sending')::int,
         lease_until = CASE l.outcome WHEN 'sending' THEN clock_timestamp() + %(lease)s * interval '1 second' END
-    FROM locked l WHERE m.id = l.id AND l.outcome NOT IN ('held', 'moved')
+    FROM locked l WHERE m.id = l.id AND l.outcome NOT IN ('held', 'moved', 'early')
     RETURNING m.id, m.state
 ), gone AS (
     DELETE FROM message_due d USING fenced f WHERE d.message_id = f.id AND f.state <> %(sending)s
 ), held AS (
     UPDATE message_due d SET reservations = 0,
-        due_at = %(now)s + CASE l.outcome WHEN 'held' THEN %(hold)s ELSE 0 END * interval '1 second'
-    FROM locked l WHERE d.message_id = l.id AND l.outcome IN ('held', 'moved')
+        due_at = CASE l.outcome WHEN 'held' THEN %(now)s + %(hold)s * interval '1 second'
+            WHEN 'early' THEN l.created_at + %(patience)s * interval '1 second' ELSE %(now)s END
+    FROM locked l WHERE d.message_id = l.id AND l.outcome IN ('held', 'moved', 'early')
 )
 SELECT id FROM fenced WHERE state = %(sending)s
 """
@@ -450,8 +454,8 @@ def load(message_ids: Sequence[int]) -> list[Loaded]:
 def fence(candidates: Sequence[Candidate], now: datetime) -> tuple[int, set[int]]:
     """Commit to sending a micro-batch: returns the token and the ids that may be sent now.
 
-    The others were withheld, expired, failed by their problem, put off by a hold, rendered for a profile that was
-    merged meanwhile (they come again at once), or belong to another sender by now.
+    The others were withheld, expired, failed by their problem, put off by a hold or for an address, rendered for a
+    profile that was merged meanwhile (they come again at once), or belong to another sender by now.
     """
     token = secrets.randbits(62)
     parameters = (
@@ -467,6 +471,7 @@ def fence(candidates: Sequence[Candidate], now: datetime) -> tuple[int, set[int]
             "now": now,
             "lease": settings.AJO_SEND_LEASE_SECONDS,
             "hold": HOLD_SECONDS,
+            "patience": ADDRESS_SECONDS,
         }
     )
     with sql.cursor() as cur:

@@ -1,11 +1,9 @@
-"""Taking batches of ingest: counting the attempt, owning the rows, closing them.
+"""Taking batches of ingest: claiming them, owning their rows, closing them.
 
-Work is one transaction, so a worker that dies leaves no trace of its own. Therefore the attempt is counted in a short
-transaction before; what fails in a way that says nothing against the batch (a deadlock, a lost connection) gives the
-count back. A batch that was counted before is a suspect: it is taken alone, and after the third death put aside.
-
-A batch that another worker has counted and will own in a moment looks like a suspect too. Suspects are therefore looked
-at twice, a pause apart, so that workers woken together do not count each other's batches to death.
+Work is one transaction, so a worker that dies leaves no trace of its own. Therefore a claim is committed before it: it
+counts the attempt, and its time keeps other workers away for the moment until the row locks of the work do. What fails
+in a way that says nothing against the batch (a deadlock, a lost connection) gives the attempt back. A batch that was
+claimed before in vain is a suspect: it is taken alone, and put aside when its worker ended too often.
 """
 
 from __future__ import annotations
@@ -16,68 +14,55 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
+from django.db.models import F
+from django.db.models.functions import Greatest
 
 from ajo.lib import sql
 from profiles.models import IngestBatch
 
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS = 6
+"""More than the deaths that chance lets an innocent batch share: as the oldest, a suspect meets every next kill."""
 MAX_BATCHES = 500
 """Rows that one claim locks; single events arrive in batches of one."""
-MAX_SUSPECTS = 50
-PAUSE_SECONDS = 0.2
-"""A hundred times what lies between counting a batch and owning it."""
+PAUSE_SECONDS = 0.02
+"""Ten times what a claim takes."""
+GRACE_SECONDS = 2.0
+"""A thousand times what lies between claiming and owning; what a dead worker's batches wait for."""
 
-# The waiting rows are locked first, so that a second worker skips to the next ones. Fresh ones are taken up to the
-# first suspect; suspects are only told when one of them is the oldest. A count that is lost in a power cut does no
-# harm, so its commit need not wait for the disk.
-_CHOOSE = """
+# A neighbour that chooses at this moment is skipped. A claim that is lost in a power cut does no harm, so its commit
+# need not wait for the disk.
+_CLAIM = """
 WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
 waiting AS MATERIALIZED (
-    SELECT id, n, attempt FROM profiles_ingestbatch WHERE state = 0 ORDER BY id LIMIT %(rows)b
-    FOR NO KEY UPDATE SKIP LOCKED),
+    SELECT id, n, attempt FROM profiles_ingestbatch
+    WHERE state = 0 AND (claimed_at IS NULL OR claimed_at < clock_timestamp() - %(grace)b * interval '1 second')
+    ORDER BY id LIMIT %(rows)b FOR NO KEY UPDATE SKIP LOCKED),
 placed AS (
-    SELECT id, attempt, row_number() OVER up AS place, sum(n) OVER up AS total,
+    SELECT id, row_number() OVER up AS place, sum(n) OVER up AS total,
            count(*) FILTER (WHERE attempt > 0) OVER up AS suspects
-    FROM waiting WINDOW up AS (ORDER BY id)),
-counted AS (
-    UPDATE profiles_ingestbatch b SET attempt = 1 FROM placed, quick
-    WHERE b.id = placed.id AND suspects = 0 AND (place = 1 OR total <= %(events)b)
-    RETURNING b.id)
-SELECT id, 0 AS attempt FROM counted
-UNION ALL
-SELECT id, attempt FROM placed
-WHERE attempt > 0 AND suspects <= %(suspects)b AND NOT EXISTS (SELECT FROM counted)
-ORDER BY id
+    FROM waiting WINDOW up AS (ORDER BY id))
+UPDATE profiles_ingestbatch b SET
+    claimed_at = clock_timestamp(), attempt = least(b.attempt, %(most)b) + 1,
+    state = CASE WHEN b.attempt >= %(most)b THEN %(quarantined)b ELSE b.state END
+FROM placed, quick
+WHERE b.id = placed.id AND (place = 1 OR (suspects = 0 AND total <= %(events)b))
+RETURNING b.id, b.state
 """
-_COUNT_SUSPECT = """
-UPDATE profiles_ingestbatch SET
-    attempt = attempt + 1, state = CASE WHEN attempt >= %(most)b THEN %(quarantined)b ELSE state END
-WHERE id = (
-    SELECT id FROM profiles_ingestbatch WHERE id = %(id)b AND state = 0 AND attempt = %(attempt)b
-    FOR NO KEY UPDATE SKIP LOCKED)
-RETURNING state
-"""
+# Waits: a neighbour that chooses locks for a moment also what it then leaves. Who finds a batch in work waits for its
+# end and then finds nothing.
 _OWN = """
 SELECT id, n, first_id, last_id, received_at, clock_timestamp() AS now
-FROM profiles_ingestbatch WHERE id = ANY(%b::bigint[]) AND state = 0 ORDER BY id
-FOR NO KEY UPDATE SKIP LOCKED
+FROM profiles_ingestbatch WHERE id = ANY(%b::bigint[]) AND state = 0 ORDER BY id FOR NO KEY UPDATE
 """
 
 
-class Suspect(NamedTuple):
-    """A waiting batch that was counted before and that nobody holds."""
-
-    id: int
-    attempt: int
-
-
-class Choice(NamedTuple):
-    """What there is to do; both are empty when nothing waits that nobody works on."""
+class Claim(NamedTuple):
+    """What one claim found; both are empty when nothing waits that nobody works on."""
 
     batch_ids: list[int]
-    """Fresh batches, counted: own them now."""
-    suspects: list[Suspect]
-    """To be counted one by one, PAUSE_SECONDS from now; only given without fresh ones."""
+    """To be owned now."""
+    quarantined_ids: list[int]
+    """Put aside: they ended their workers MAX_ATTEMPTS times."""
 
 
 class Batch(NamedTuple):
@@ -91,35 +76,33 @@ class Batch(NamedTuple):
     now: datetime
 
 
-def choose(limit_events: int) -> Choice:
-    """Count the attempt of the oldest fresh batches, at most `limit_events` events or one batch; or name suspects."""
+def claim(limit_events: int) -> Claim:
+    """Claim the oldest batches of at most `limit_events` events in all, or one; a suspect alone."""
     with sql.unit_of_work() as cur:
-        cur.execute(_CHOOSE, {"rows": MAX_BATCHES, "events": limit_events, "suspects": MAX_SUSPECTS})
-        chosen = cur.fetchall()
-    return Choice(
-        [row.id for row in chosen if row.attempt == 0],
-        [Suspect(row.id, row.attempt) for row in chosen if row.attempt > 0],
+        cur.execute(
+            _CLAIM,
+            {
+                "grace": GRACE_SECONDS,
+                "rows": MAX_BATCHES,
+                "events": limit_events,
+                "most": MAX_ATTEMPTS,
+                "quarantined": IngestBatch.State.QUARANTINED.value,
+            },
+        )
+        rows = cur.fetchall()
+    return Claim(
+        sorted(row.id for row in rows if row.state == IngestBatch.State.WAITING),
+        sorted(row.id for row in rows if row.state == IngestBatch.State.QUARANTINED),
     )
 
 
-def somebody_chooses() -> bool:
-    """True while another worker holds fresh batches for the moment of choosing: more may be left than we saw."""
-    return IngestBatch.objects.filter(state=IngestBatch.State.WAITING, attempt=0).exists()
-
-
-def count_suspect(suspect: Suspect) -> IngestBatch.State | None:
-    """Count another attempt if the batch still stands as it did: its state now, or None when somebody took it."""
-    with sql.unit_of_work() as cur:
-        cur.execute(
-            _COUNT_SUSPECT,
-            {**suspect._asdict(), "most": MAX_ATTEMPTS, "quarantined": IngestBatch.State.QUARANTINED.value},
-        )
-        row = cur.fetchone()
-    return None if row is None else IngestBatch.State(row.state)
+def somebody_claims() -> bool:
+    """True while another worker holds unclaimed batches for the moment of choosing: some may be left for us."""
+    return IngestBatch.objects.filter(state=IngestBatch.State.WAITING, claimed_at=None).exists()
 
 
 def own(cur: psycopg.Cursor[Any], batch_ids: Sequence[int]) -> list[Batch]:
-    """Lock those that still wait and that nobody else works on, until the end of the transaction."""
+    """Lock those that still wait, until the end of the transaction."""
     cur.execute(_OWN, [list(batch_ids)])
     return [Batch._make(row) for row in cur]
 
@@ -133,5 +116,6 @@ def finish(cur: psycopg.Cursor[Any], batches: Sequence[Batch]) -> None:
 
 
 def give_back(batch_ids: Sequence[int]) -> None:
-    """Forget the attempts of batches whose work failed for reasons outside them."""
-    IngestBatch.objects.filter(id__in=batch_ids, state=IngestBatch.State.WAITING).update(attempt=0)
+    """Undo the claim of batches whose work failed for reasons outside them."""
+    waiting = IngestBatch.objects.filter(id__in=batch_ids, state=IngestBatch.State.WAITING)
+    waiting.update(attempt=Greatest(F("attempt") - 1, 0), claimed_at=None)

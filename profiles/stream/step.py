@@ -37,20 +37,20 @@ from profiles.attributes import (
 from profiles.consumers import StreamEvent
 from profiles.identity import ANONYMOUS_ID, USER_ID, Key, UnusableIdentifier, clean_id
 from profiles.merging import merge_profiles, read_attributes, write_attributes
-from profiles.models import EventKind, IngestBatch
+from profiles.models import EventKind
 from profiles.rollup import MAX_TOTAL, amount
 from profiles.stream import claim, sift
 from profiles.stream.resolve import Persons
 
 logger = logging.getLogger(__name__)
 
+LOOKS = 3
 MAX_REFUSALS = 5
 """Bad events that one transaction of several batches looks for: each costs savepoints, and many slow down everybody."""
 SMALL = 200
 """Up to this many events all consumers share one savepoint, whose two round trips would be felt."""
 ROUNDS = 10
 """How often a batch is resolved again because somebody merged or made a person in between."""
-LOOKS = 3
 """How often a worker looks again that came away empty-handed because another one was choosing."""
 TRIES = 3
 """How often a transaction that lost a deadlock runs again at once."""
@@ -190,34 +190,29 @@ class Refusals:
 def take_batch(limit_events: int = 5_000, *, now: datetime | None = None) -> int:
     """Claim waiting batches of ingest, do the stream step for them and commit. Returns the events taken; 0: none waits.
 
-    `now` replaces the database's clock. Bad events are quarantined, and the batches that killed their worker three
-    times. Raises whatever else ends the transaction; then nothing was changed and the batches still wait.
+    `now` replaces the database's clock. Bad events are quarantined, and batches that ended their worker too often.
+    Raises whatever else ends the transaction; then nothing was changed and the batches still wait.
     """
-    for _ in range(LOOKS):
-        choice = claim.choose(limit_events)
-        if choice.batch_ids:
-            taken = _work(choice.batch_ids, now)
-        elif choice.suspects or claim.somebody_chooses():
-            time.sleep(claim.PAUSE_SECONDS)
-            taken = sum(_work_on_suspect(suspect, now) for suspect in choice.suspects)
-        else:
-            return 0
-        if taken:
-            return taken
-    return 0
-
-
-def _work_on_suspect(suspect: claim.Suspect, now: datetime | None) -> int:
-    state = claim.count_suspect(suspect)
-    if state == IngestBatch.State.QUARANTINED:
+    claimed = _claim(limit_events)
+    for batch_id in claimed.quarantined_ids:
         logger.error(
             "Ingest batch %s ended its worker %s times and is quarantined: its events are stored and cause nothing."
             " Find the cause, then set its state and attempt to 0 to run it again.",
-            suspect.id,
+            batch_id,
             claim.MAX_ATTEMPTS,
         )
-        return 1
-    return _work([suspect.id], now) if state == IngestBatch.State.WAITING else 0
+    if not claimed.batch_ids:
+        return len(claimed.quarantined_ids)
+    return _work(claimed.batch_ids, now)
+
+
+def _claim(limit_events: int) -> claim.Claim:
+    for _ in range(LOOKS):
+        claimed = claim.claim(limit_events)
+        if any(claimed) or not claim.somebody_claims():
+            break
+        time.sleep(claim.PAUSE_SECONDS)
+    return claimed
 
 
 def _work(batch_ids: Sequence[int], now: datetime | None) -> int:

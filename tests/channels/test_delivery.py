@@ -321,9 +321,23 @@ def test_without_a_usable_address_a_message_is_withheld(
     ada.save()
     queue(ada)
     send()
+    assert the_message().state == State.QUEUED
+    send(now=NOW + timedelta(seconds=outbox.ADDRESS_SECONDS - 1))
+    assert the_message().state == State.QUEUED
+    send(now=NOW + timedelta(seconds=outbox.ADDRESS_SECONDS))
     assert the_message().state == State.WITHHELD
     assert the_message().reason == "The profile has no usable address on this channel."
     assert service.calls == []
+
+
+def test_an_address_that_comes_just_after_the_message_is_used(queue: Queue, service: FakeService) -> None:
+    ada = make_profile()
+    Profile.objects.update(attributes={})
+    queue(ada)
+    send()
+    Profile.objects.update(attributes={"email": "ada@example.com"})
+    send(now=NOW + timedelta(seconds=outbox.ADDRESS_SECONDS))
+    assert (states(), service.addresses) == ({"Sent": 1}, ["ada@example.com"])
 
 
 def test_an_address_that_would_write_headers_fails(queue: Queue, service: FakeService) -> None:

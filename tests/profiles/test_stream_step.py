@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import IntegrityError, ProgrammingError, connection
+from django.db.models import F
 from psycopg.errors import CheckViolation
 
 from ajo.lib import sql
@@ -203,7 +204,12 @@ def test_an_event_that_the_step_cannot_take_is_quarantined(monkeypatch: pytest.M
     assert Profile.objects.count() == 18
 
 
-def test_a_batch_that_ends_its_worker_is_taken_alone_and_put_aside_at_the_third_time(
+def let_grace_end() -> None:
+    """As if the claims had been made long ago."""
+    IngestBatch.objects.update(claimed_at=F("claimed_at") - timedelta(seconds=claim.GRACE_SECONDS + 1))
+
+
+def test_a_batch_that_ends_its_worker_is_taken_alone_and_put_aside_in_the_end(
     listener: Listener, caplog: pytest.LogCaptureFixture
 ) -> None:
     def kill(events: Sequence[StreamEvent], now: datetime) -> None:
@@ -218,16 +224,22 @@ def test_a_batch_that_ends_its_worker_is_taken_alone_and_put_aside_at_the_third_
     with pytest.raises(SoftTimeLimitExceeded):
         take_batch()  # all three together
     assert states() == [(State.WAITING, 1)] * 3
-    with pytest.raises(SoftTimeLimitExceeded):
-        take_batch()  # the first alone, then the bad one
-    assert states() == [(State.DONE, 2), (State.WAITING, 2), (State.WAITING, 1)]
+    assert take_batch() == 0  # the claim of the dead worker still keeps others away
+    let_grace_end()
+    assert take_batch() == 2  # the first alone
     with pytest.raises(SoftTimeLimitExceeded):
         take_batch()
-    assert take_batch() == 1 + 2
-    assert f"Ingest batch {poison.pk} ended its worker 3 times and is quarantined" in caplog.text
+    assert states() == [(State.DONE, 2), (State.WAITING, 2), (State.WAITING, 1)]
+    assert take_batch() == 2  # the one behind it does not wait for it
+    for _ in range(2, claim.MAX_ATTEMPTS):
+        let_grace_end()
+        with pytest.raises(SoftTimeLimitExceeded):
+            take_batch()
+    let_grace_end()
+    assert take_batch() == 1
+    assert f"Ingest batch {poison.pk} ended its worker 6 times and is quarantined" in caplog.text
+    let_grace_end()
     assert take_batch() == 0
-    poison.refresh_from_db()
-    assert poison.state == State.QUARANTINED
     assert [state for state, _ in states()] == [State.DONE, State.QUARANTINED, State.DONE]
 
 
@@ -239,20 +251,22 @@ def test_suspects_further_back_do_not_ride_along() -> None:
     assert [take_batch() for _ in range(4)] == [2, 2, 2, 0]
 
 
-def test_a_suspect_that_somebody_takes_in_the_meantime_is_not_counted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_another_worker_has_claimed_is_neither_counted_nor_taken() -> None:
     batch = store(*some(2))
-    IngestBatch.objects.filter(pk=batch.pk).update(attempt=1)
-
-    def another_worker_finishes(seconds: float) -> None:
-        claim.give_back([batch.pk])
-        monkeypatch.undo()
-        assert take_batch() == 2
-
-    monkeypatch.setattr(step.time, "sleep", another_worker_finishes)
+    assert claim.claim(100).batch_ids == [batch.pk]
+    assert claim.claim(100) == claim.Claim([], [])
     assert take_batch() == 0
-    assert states() == [(State.DONE, 1)]
+    assert states() == [(State.WAITING, 1)]
+
+
+def test_a_frozen_worker_that_wakes_up_finds_its_batch_done() -> None:
+    batch = store(*some(2))
+    frozen = claim.claim(100)
+    let_grace_end()
+    assert take_batch() == 2
+    assert step._work(frozen.batch_ids, None) == 0
+    assert states() == [(State.DONE, 2)]
+    assert ProfileEvent.objects.filter(event_id__gte=batch.first_id).count() == 2
 
 
 def test_counting_takes_bounded_rows(monkeypatch: pytest.MonkeyPatch) -> None:
