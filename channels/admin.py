@@ -16,8 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
-from unfold.paginator import InfinitePaginator
 
+from ajo.core.admin_mixins import Large, LookOnly
 from channels import services
 from channels.models import ChannelConfiguration, Content, ContentVersion, Message, SendHold, Variant
 from channels.providers import registry
@@ -42,19 +42,6 @@ _VERSION_COLORS = {
     ContentVersion.State.DRAFT.label: "info",
     ContentVersion.State.PUBLISHED.label: "success",
 }
-
-
-class LookOnly:
-    """Rows that the engine writes: nobody changes them by hand."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class VersionInline(LookOnly, TabularInline):
@@ -236,7 +223,7 @@ class ChannelConfigurationAdmin(ModelAdmin):
 
 
 @admin.register(Message)
-class MessageAdmin(LookOnly, ModelAdmin):
+class MessageAdmin(LookOnly, Large, ModelAdmin):
     """What was sent to whom, and why something was not."""
 
     list_display = ["id", "shown_state", "address", "profile", "variant", "reason", "created_at", "sent_at"]
@@ -244,10 +231,6 @@ class MessageAdmin(LookOnly, ModelAdmin):
     list_filter = ["state", "channel"]
     search_fields = ["id"]  # asks for the search box; what is searched stands in get_search_results
     search_help_text = _("The number of a message, or the whole email address of a profile")
-    ordering = ["-id"]
-    paginator = InfinitePaginator  # a count of all messages would read them all
-    show_full_result_count = False
-    list_per_page = 50
     fields = [
         *(
             "shown_state",

@@ -20,9 +20,9 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
-from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
+from ajo.core.admin_mixins import Large, LookOnly
 from journeys import services
 from journeys.graph import Level
 from journeys.models import Journey, JourneyInstance, JourneyVersion, ReEntry, StepLog
@@ -36,19 +36,6 @@ _STATE_COLORS = {
     State.STOPPED.label: "danger",
 }
 SHOWN_PROBLEMS = 20
-
-
-class LookOnly:
-    """Rows that the engine writes: nobody changes them by hand."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class JourneyForm(forms.ModelForm):
@@ -255,7 +242,7 @@ class JourneyAdmin(ModelAdmin):
 
 
 @admin.register(JourneyInstance)
-class JourneyInstanceAdmin(LookOnly, ModelAdmin):
+class JourneyInstanceAdmin(LookOnly, Large, ModelAdmin):
     """One person's walk, with every step and its reason."""
 
     list_display = ["id", "profile", "version", "shown_state", "activity", "entered_at", "ended_at"]
@@ -263,9 +250,6 @@ class JourneyInstanceAdmin(LookOnly, ModelAdmin):
     list_filter = ["state"]
     search_fields = ["=profile__id"]
     search_help_text = _("The number of a profile")
-    ordering = ["-id"]
-    paginator = InfinitePaginator  # a count of all walks would read them all
-    show_full_result_count = False
     fields = [
         "profile",
         "version",

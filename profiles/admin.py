@@ -17,8 +17,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 
+from ajo.core.admin_mixins import Large, LookOnly
 from ajo.lib.ids import uuid_floor
 from profiles.identity import normalise
 from profiles.models import (
@@ -37,28 +37,6 @@ SHOWN_EVENTS = 50
 SHOWN_DAYS = 30
 """Of a person's history: each day is a partition to look into."""
 EXCERPT = 300
-
-
-class LookOnly:
-    """Rows that the engine writes: nobody changes them by hand."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class Large:
-    """A table whose rows are never counted: a count would read them all."""
-
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    list_per_page = 50
-    ordering = ["-id"]
 
 
 @admin.register(Profile)
