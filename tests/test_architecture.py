@@ -31,6 +31,8 @@ PURE = [
     "ajo/runtime",
     "profiles/identity.py",
     "profiles/attributes.py",
+    "profiles/ingest/clock.py",
+    "profiles/ingest/json_shape.py",
     "profiles/stream/resolve.py",
     "profiles/rollup.py",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
@@ -67,7 +68,10 @@ class Coalescer:
             try:
                 self._flush([event for one in waiting for event in one.events])
             except Exception as error:  # whatever it was, the requests must hear of it and the thread go on
-                if not isinstance(error, Unavailable):
+                if isinstance(error, Unavailable):
+                    # Those that came meanwhile have waited as well; another round of attempts would outlast a client.
+                    waiting += self._more()
+                else:
                     logger.exception("A flush of %s requests failed", len(waiting))
                 for one in waiting:
                     one.error = error
@@ -75,12 +79,16 @@ class Coalescer:
                 one.done.release()
 
     def _take(self) -> list[_Waiting]:
-        taken = [self._queue.get()]
-        size = len(taken[0].events)
+        first = self._queue.get()
+        return [first, *self._more(FULL_FLUSH - len(first.events))]
+
+    def _more(self, events: float = math.inf) -> list[_Waiting]:
+        """What waits, in its order, until it holds `events` events."""
+        taken: list[_Waiting] = []
         try:
-            while size < FULL_FLUSH:
+            while events > 0:
                 taken.append(self._queue.get_nowait())
-                size += len(taken[-1].events)
+                events -= len(taken[-1].events)
         except Empty:
             pass
         return taken

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ajo.lib.pool import HotPool, unavailable_when_lost
+from ajo.lib.pool import HotPool, Unavailable, unavailable_when_lost
 
 REMEMBERED_SECONDS: Final = 5.0
 _LOOKUP_SECONDS: Final = 2.0
@@ -35,17 +35,26 @@ class Sources:
         self._lookup = threading.Lock()
 
     def find(self, write_key: str) -> KnownSource | None:
-        """The source of a write key, or None. Raises `Unavailable` when the database is away and the key is new."""
+        """The source of a write key, or None. Raises `Unavailable` when the database is away and the key not known."""
         known = self._known.get(write_key)
         if known is not None and self._clock() - known.read_at < REMEMBERED_SECONDS:
             return known
         if "\0" in write_key:
             return None
-        with self._lookup:
+        if not self._lookup.acquire(timeout=_LOOKUP_SECONDS):
+            raise Unavailable("Looking up write keys takes too long.")
+        try:
             again = self._known.get(write_key)
             if again is not known:  # another request has just looked it up
                 return again
             return self._read(write_key)
+        except Unavailable:
+            if known is None:
+                raise
+            # Nothing has changed that could be known, and one request that waits for the answer is enough.
+            return self._remember(write_key, known.id, known.is_active)
+        finally:
+            self._lookup.release()
 
     def forget(self) -> None:
         """Look every key up again."""
@@ -59,5 +68,9 @@ class Sources:
         if row is None:
             self._known.pop(write_key, None)
             return None
-        self._known[write_key] = KnownSource(row[0], row[1], self._clock())
-        return self._known[write_key]
+        return self._remember(write_key, *row)
+
+    def _remember(self, write_key: str, id: int, is_active: bool) -> KnownSource:
+        source = KnownSource(id, is_active, self._clock())
+        self._known[write_key] = source
+        return source

@@ -87,3 +87,19 @@ def test_every_request_of_a_failed_flush_hears_of_it_and_the_next_flush_works(er
     assert [type(one) for one in ended] == [Unavailable] * 3
     flushes.error = None
     coalescer.store([event(1)])
+
+
+def test_those_that_came_during_a_failing_flush_hear_of_it_at_once() -> None:
+    flushes = Flushes()
+    flushes.error = Unavailable("away")
+    coalescer = Coalescer(flushes)
+    ended: list[object] = []
+    threads = [post(coalescer, 1, ended)]
+    wait_until(lambda: flushes.sizes == [1])
+    threads += [post(coalescer, 2, ended) for _ in range(5)]
+    wait_until(lambda: waiting(coalescer) == 5)
+    flushes.may_end.set()
+    for thread in threads:
+        thread.join(10)
+    assert [type(one) for one in ended] == [Unavailable] * 6
+    assert flushes.sizes == [1]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from ajo.lib.pool import HotPool
+import psycopg
+import pytest
+
+from ajo.lib.pool import HotPool, Unavailable
 from profiles.ingest.sources import REMEMBERED_SECONDS, Sources
 from profiles.models import Source
 from tests.factories import make_source
@@ -44,3 +47,23 @@ def test_a_deleted_source_is_forgotten(pool: HotPool) -> None:
 
 def test_a_key_that_postgresql_could_not_read_is_unknown(pool: HotPool) -> None:
     assert Sources(pool).find("wk\0") is None
+
+
+def test_a_known_key_stays_known_while_the_database_is_away(
+    pool: HotPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = [0.0]
+    sources = Sources(pool, clock=lambda: time[0])
+    website = make_source()
+    sources.find(website.write_key)
+
+    def lost(timeout: float) -> None:
+        raise psycopg.OperationalError("gone")
+
+    monkeypatch.setattr(pool, "connection", lost)
+    time[0] += REMEMBERED_SECONDS
+    known = sources.find(website.write_key)
+    assert known is not None
+    assert (known.id, known.read_at) == (website.pk, time[0])
+    with pytest.raises(Unavailable):
+        sources.find("wk_new")
