@@ -281,7 +281,8 @@ class _Reading:
                 return
 
     def _is_restless(self, box_id: str) -> bool:
-        return box_id in self.boxes and not self.boxes[box_id].activity.may_park
+        box = self.boxes.get(box_id)
+        return box is not None and not box.activity.rests(box.config)
 
 
 def _flattened(errors: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -97,7 +97,7 @@ class Activity:
     """Validates the activity's settings; gives the API schema and the form that the canvas draws."""
     is_entry: ClassVar[bool] = False
     may_park: ClassVar[bool] = False
-    """Walks may wait here. Only a loop with such a box in it is allowed."""
+    """Walks may wait here."""
     optional_ports: ClassVar[frozenset[str]] = frozenset()
     """Exits that may stay unconnected: a walk that leaves by one ends there."""
     uses_database: ClassVar[bool] = True
@@ -106,6 +106,10 @@ class Activity:
     def ports(self, config: Mapping[str, Any]) -> Sequence[str]:
         """The exits, in the order in which they are drawn. An end has none."""
         return ("next",)
+
+    def rests(self, config: Mapping[str, Any]) -> bool:
+        """Does everybody wait here for a while, however often they come? Only a loop with such a box is allowed."""
+        return self.may_park
 
     def problems(self, config: Mapping[str, Any]) -> Sequence[str]:
         """What validation of the settings alone cannot see, as sentences: asked at publish, may read the database."""
