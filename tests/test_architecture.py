@@ -33,6 +33,8 @@ PURE = [
     "profiles/attributes.py",
     "profiles/ingest/clock.py",
     "profiles/ingest/json_shape.py",
+    "journeys/moments.py",
+    "profiles/language",
     "profiles/stream/resolve.py",
     "profiles/rollup.py",
 ]

@@ -1,0 +1,119 @@
+"""The expression language of audience rules, conditions, eligibility and formulas. Pure: no database, no clock.
+
+    tree = parse('profile.age >= 18 && profile.country in ["DE", "AT"]', catalog, expects=Type.BOOLEAN)
+    print_tree(tree)                      the canonical text; parse() of it is the tree again
+    to_json(tree), from_json(data)        the form that builders edit and the database stores
+    check(tree, catalog)                  what its types make wrong, each with its path in the tree
+    compile_condition(tree, catalog)      the Python reading: a function of a Scope, true or false
+    compile_python(tree, catalog)         the same for a value; None is missing
+    condition_to_sql(tree, catalog, ...)  the SQL reading, for WHERE: never NULL
+    to_sql(tree, catalog, ...)            the same for a value; NULL is missing
+
+Both readings must be given the same catalogue. They agree on every tree, also on one that check() would refuse:
+nothing fails at run time. A missing operand makes a comparison false, `x / 0` is missing, text compares by code point,
+numbers are decimal (values.py has the bounds). Every error is a LanguageError. FUNCTIONS and LITERAL_FUNCTIONS are the
+catalogue of functions, Catalog that of fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from profiles.language import evaluate, nodes, postgres
+from profiles.language.catalog import EMPTY, Catalog, FieldDefinition
+from profiles.language.errors import LanguageError, Position
+from profiles.language.evaluate import Scope
+from profiles.language.functions import FUNCTIONS, LITERAL_FUNCTIONS
+from profiles.language.nodes import MAX_TEXT, Call, Field, Items, Literal, Node, to_json
+from profiles.language.parser import parse_syntax
+from profiles.language.postgres import Columns, Sql
+from profiles.language.printer import print_tree
+from profiles.language.resolve import condition, resolve
+from profiles.language.values import Money, Type
+
+__all__ = [
+    "FUNCTIONS",
+    "LITERAL_FUNCTIONS",
+    "Call",
+    "Catalog",
+    "Columns",
+    "Field",
+    "FieldDefinition",
+    "Items",
+    "LanguageError",
+    "Literal",
+    "Money",
+    "Node",
+    "Position",
+    "Scope",
+    "Sql",
+    "Type",
+    "check",
+    "compile_condition",
+    "compile_python",
+    "condition_to_sql",
+    "from_json",
+    "parse",
+    "print_tree",
+    "to_json",
+    "to_sql",
+]
+
+
+def parse(source: str, catalog: Catalog = EMPTY, *, expects: Type | None = None) -> Node:
+    """The tree of a text, its types checked. Raises LanguageError with the place of the first thing that is wrong."""
+    parsed = parse_syntax(source)
+    for error in check(parsed.tree, catalog, expects=expects):
+        raise parsed.locate(error)
+    return parsed.tree
+
+
+def from_json(data: Any) -> Node:
+    """The tree of decoded JSON, its types unchecked. Raises LanguageError; what is accepted can be shown as text."""
+    tree = nodes.from_json(data)
+    if len(print_tree(tree).encode()) > MAX_TEXT:
+        raise LanguageError(
+            f"As text, the expression is longer than {MAX_TEXT:,} bytes.",
+            "Split it, or keep long lists of values in an attribute.",
+        )
+    return tree
+
+
+def check(tree: Node, catalog: Catalog = EMPTY, *, expects: Type | None = None) -> list[LanguageError]:
+    """What the types of `tree` make wrong, innermost first. With `expects`, also when it holds another type."""
+    resolution = resolve(tree, catalog)
+    found = resolution.step.type
+    if expects is not None and not resolution.problems and found not in (expects, Type.ANY):
+        return [
+            LanguageError(
+                f"The expression holds {found} where {expects} is wanted.",
+                "Compare it with a value." if expects is Type.BOOLEAN else f"Write one that holds {expects}.",
+            )
+        ]
+    return resolution.problems
+
+
+def compile_python(tree: Node, catalog: Catalog = EMPTY) -> Callable[[Scope], Any]:
+    """The value as a function of a scope; see values.py for the types. None is missing."""
+    return evaluate.compiled(resolve(tree, catalog).step)
+
+
+def compile_condition(tree: Node, catalog: Catalog = EMPTY) -> Callable[[Scope], bool]:
+    """Whether it is true, as a function of a scope; a missing value is not."""
+    return evaluate.compiled(condition(resolve(tree, catalog).step))
+
+
+def to_sql(
+    tree: Node, catalog: Catalog = EMPTY, *, columns: Columns, now: datetime, prefix: str = "x"
+) -> Sql:
+    """The value as an SQL expression. Expressions in one statement need prefixes of which none begins another."""
+    return postgres.printed(resolve(tree, catalog).step, columns, now, prefix)
+
+
+def condition_to_sql(
+    tree: Node, catalog: Catalog = EMPTY, *, columns: Columns, now: datetime, prefix: str = "x"
+) -> Sql:
+    """Whether it is true, as an SQL expression that is never NULL."""
+    return postgres.printed(condition(resolve(tree, catalog).step), columns, now, prefix)

@@ -1,0 +1,284 @@
+"""The Python reading: steps → a function of one profile in hand. It never raises at run time; missing is None."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from profiles.language import values
+from profiles.language.resolve import Constant, Convert, Operation, Read, Step
+from profiles.language.values import EXACT, LOWER_LETTERS, UPPER_LETTERS, Money, Type
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one evaluation sees: decoded JSON objects and the time. Decode with `float_hook=Decimal` to keep cents."""
+
+    now: datetime
+    profile: Document = field(default_factory=dict)
+    event: Document | None = None
+    entry: Document | None = None
+
+
+Run = Callable[[Scope], Any]
+
+
+def compiled(step: Step) -> Run:
+    """The step as a function of a scope. Numbers come out as Decimal, fields of the type any as they stand in JSON."""
+    match step:
+        case Constant():
+            value = step.value
+            return lambda scope: value
+        case Read():
+            return _read(step.field.root, step.field.path)
+        case Convert():
+            inner, type_ = compiled(step.step), step.type
+            return lambda scope: values.from_json(inner(scope), type_)
+        case Operation():
+            args = [compiled(arg) for arg in step.args]
+            form = _FORMS.get(step.name)
+            if form is not None:
+                return form(args)
+            return _strict(_OPERATIONS[step.name], args, False if step.type is Type.BOOLEAN else None)
+
+
+def operations() -> frozenset[str]:
+    """The operations that this reading implements."""
+    return frozenset(_FORMS) | frozenset(_OPERATIONS)
+
+
+def _read(root: str, path: tuple[str, ...]) -> Run:
+    def run(scope: Scope) -> Any:
+        value: Any = getattr(scope, root)
+        for name in path:
+            if not isinstance(value, Mapping):
+                return None
+            value = value.get(name)
+        return value
+
+    return run
+
+
+def _strict(function: Callable[..., Any], args: list[Run], when_missing: bool | None) -> Run:
+    """`function` of arguments that are all there."""
+
+    def run(scope: Scope) -> Any:
+        given = []
+        for arg in args:
+            value = arg(scope)
+            if value is None:
+                return when_missing
+            given.append(value)
+        return function(*given)
+
+    return run
+
+
+def _and(args: list[Run]) -> Run:
+    return lambda scope: all(arg(scope) for arg in args)
+
+
+def _or(args: list[Run]) -> Run:
+    return lambda scope: any(arg(scope) for arg in args)
+
+
+def _not(args: list[Run]) -> Run:
+    (arg,) = args
+    return lambda scope: not arg(scope)
+
+
+def _is_true(args: list[Run]) -> Run:
+    (arg,) = args
+    return lambda scope: arg(scope) is True
+
+
+def _has(args: list[Run]) -> Run:
+    (arg,) = args
+    return lambda scope: arg(scope) is not None
+
+
+def _coalesce(args: list[Run]) -> Run:
+    def run(scope: Scope) -> Any:
+        for arg in args:
+            if (value := arg(scope)) is not None:
+                return value
+        return None
+
+    return run
+
+
+def _conditional(args: list[Run]) -> Run:
+    condition, then, otherwise = args
+    return lambda scope: then(scope) if condition(scope) else otherwise(scope)
+
+
+def _among_known(choose: Callable[[list[Any]], Any]) -> Callable[[list[Run]], Run]:
+    def form(args: list[Run]) -> Run:
+        def run(scope: Scope) -> Any:
+            known = [value for arg in args if (value := arg(scope)) is not None]
+            return choose(known) if known else None
+
+        return run
+
+    return form
+
+
+def _in_items(args: list[Run]) -> Run:
+    def run(scope: Scope) -> bool:
+        value = _comparable(args[0](scope))
+        return value is not None and any(value == _comparable(arg(scope)) for arg in args[1:])
+
+    return run
+
+
+def _now(args: list[Run]) -> Run:
+    return lambda scope: scope.now.astimezone(UTC)
+
+
+def _within(args: list[Run]) -> Run:
+    def run(scope: Scope) -> bool:
+        moment, length = (arg(scope) for arg in args)
+        return moment is not None and length is not None and timedelta() <= scope.now - moment <= length
+
+    return run
+
+
+def _comparable(value: Any) -> Any:
+    """A value that equals another only if their types are equal too; None for documents and lists."""
+    if isinstance(value, bool):
+        return Type.BOOLEAN, value
+    if isinstance(value, int | float | Decimal):
+        read = values.from_json(value, Type.NUMBER)
+        return (Type.NUMBER, read) if read is not None else None
+    if isinstance(value, str | datetime | timedelta | Money):
+        return type(value), value
+    return None
+
+
+def _in_list(value: Any, many: list[Any]) -> bool:
+    """Each element is read as the type of `value`; for a value just read from JSON it keeps its own."""
+    wanted = _comparable(value)
+    if isinstance(value, datetime):
+        many = [values.from_json(element, Type.TIME) for element in many]
+    elif isinstance(value, Money):
+        many = [values.from_json(element, Type.MONEY) for element in many]
+    return wanted is not None and any(_comparable(element) == wanted for element in many)
+
+
+def _equal_any(a: Any, b: Any) -> bool:
+    x, y = _comparable(a), _comparable(b)
+    return x is not None and x == y
+
+
+def _unequal_any(a: Any, b: Any) -> bool:
+    x, y = _comparable(a), _comparable(b)
+    return x is not None and y is not None and x != y
+
+
+def _of_one_currency(compare: Callable[[Any, Any], bool]) -> Callable[[Money, Money], bool]:
+    return lambda a, b: a.currency == b.currency and compare(a.amount, b.amount)
+
+
+def _divide(a: Decimal, b: Decimal) -> Decimal | None:
+    """Half-up at the last kept decimal needs one digit more and no other."""
+    if not b:
+        return None
+    digits = EXACT.divide_int(a.scaleb(values.SCALE + 1, EXACT), b)
+    return values.number(digits.scaleb(-values.SCALE - 1, EXACT))
+
+
+def _move(moment: datetime, by: timedelta) -> datetime | None:
+    try:
+        return values.time(moment + by)
+    except OverflowError:
+        return None
+
+
+def _size_any(value: Any) -> Decimal | None:
+    return Decimal(len(value)) if isinstance(value, str | list) else None
+
+
+_LOWER = str.maketrans(UPPER_LETTERS, LOWER_LETTERS)
+_UPPER = str.maketrans(LOWER_LETTERS, UPPER_LETTERS)
+
+_FORMS: dict[str, Callable[[list[Run]], Run]] = {
+    "and": _and,
+    "or": _or,
+    "not": _not,
+    "is_true": _is_true,
+    "has": _has,
+    "coalesce": _coalesce,
+    "conditional": _conditional,
+    "in_items": _in_items,
+    "now": _now,
+    "within": _within,
+    **{f"min_{type_}": _among_known(min) for type_ in ("number", "time", "duration")},
+    **{f"max_{type_}": _among_known(max) for type_ in ("number", "time", "duration")},
+}
+"""Operations that decide themselves what a missing argument means."""
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "less": operator.lt,
+    "at_most": operator.le,
+    "more": operator.gt,
+    "at_least": operator.ge,
+}
+_EQUATED = ("text", "number", "boolean", "time", "duration", "money")
+_PARTS: dict[str, Callable[[datetime], int]] = {
+    "year": lambda t: t.year,
+    "month": lambda t: t.month,
+    "day": lambda t: t.day,
+    "weekday": lambda t: t.isoweekday(),
+    "hour": lambda t: t.hour,
+    "minute": lambda t: t.minute,
+}
+
+
+def _part(read: Callable[[datetime], int]) -> Callable[[datetime], Decimal]:
+    return lambda moment: Decimal(read(moment))
+
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    **{f"equal_{type_}": operator.eq for type_ in _EQUATED},
+    **{f"unequal_{type_}": operator.ne for type_ in _EQUATED},
+    "equal_any": _equal_any,
+    "unequal_any": _unequal_any,
+    **{
+        f"{word}_{type_}": compare
+        for word, compare in _COMPARISONS.items()
+        for type_ in ("text", "number", "time", "duration")
+    },
+    **{f"{word}_money": _of_one_currency(compare) for word, compare in _COMPARISONS.items()},
+    "in_list": _in_list,
+    "add_number": lambda a, b: values.number(EXACT.add(a, b)),
+    "subtract_number": lambda a, b: values.number(EXACT.subtract(a, b)),
+    "multiply": lambda a, b: values.number(EXACT.multiply(a, b)),
+    "divide": _divide,
+    "remainder": lambda a, b: values.number(EXACT.remainder(a, b)) if b else None,
+    "negate_number": lambda a: values.number(EXACT.minus(a)),
+    "join_text": operator.add,
+    "add_time": _move,
+    "subtract_time": lambda moment, by: _move(moment, -by),
+    "between_times": lambda a, b: values.duration(a - b),
+    "add_duration": lambda a, b: values.duration(a + b),
+    "subtract_duration": lambda a, b: values.duration(a - b),
+    "negate_duration": operator.neg,
+    "size_text": lambda text: Decimal(len(text)),
+    "size_list": lambda many: Decimal(len(many)),
+    "size_any": _size_any,
+    **{name: _part(read) for name, read in _PARTS.items()},
+    "amount": lambda money: money.amount,
+    "currency": lambda money: money.currency,
+    "contains": lambda text, part: part in text,
+    "startsWith": str.startswith,
+    "endsWith": str.endswith,
+    "lower": lambda text: text.translate(_LOWER),
+    "upper": lambda text: text.translate(_UPPER),
+}
+"""Operations of arguments that are all there; with a missing one they are missing, or false for a condition."""

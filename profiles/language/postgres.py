@@ -1,0 +1,435 @@
+"""The SQL reading: steps → one PostgreSQL expression over a set of rows. It never raises at run time; missing is NULL.
+
+Whatever a person wrote becomes a parameter. Only operators, the names of columns that the caller gives and constants of
+this module become text. Each step writes its arguments once, or nested expressions would grow without bound; where an
+argument is needed twice and is more than a field, it is bound to a column of a subselect.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from profiles.language import values
+from profiles.language.nodes import Field
+from profiles.language.resolve import Constant, Convert, Operation, Read, Step
+from profiles.language.values import LOWER_LETTERS, UPPER_LETTERS, Type
+
+_COLUMN = re.compile(r"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?")
+_PREFIX = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The jsonb columns in which the documents stand, such as "p.attributes"; None where there is no such document."""
+
+    profile: str | None = None
+    event: str | None = None
+    entry: str | None = None
+
+    def __post_init__(self) -> None:
+        for column in (self.profile, self.event, self.entry):
+            if column is not None and not _COLUMN.fullmatch(column):
+                raise ValueError(
+                    f"{column!r} is not the name of a column. Give alias.column in small letters."
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """An expression in round brackets, the parameters it names and its type. Execute it with psycopg's %(name)s style.
+
+    Types in PostgreSQL: text, numeric, boolean, timestamptz, interval; list, money and any are jsonb.
+    """
+
+    text: str
+    params: dict[str, Any] = field(default_factory=dict)
+    type: Type = Type.BOOLEAN
+
+
+def printed(step: Step, columns: Columns, now: datetime, prefix: str) -> Sql:
+    """`prefix` begins the name of each parameter, so that several expressions fit into one statement."""
+    if not _PREFIX.fullmatch(prefix):
+        raise ValueError(f"{prefix!r} cannot begin the name of a parameter. Use small letters and digits.")
+    printer = _Printer(columns, now, prefix)
+    text = printer.print(step)
+    if step.type is Type.DURATION:
+        text = _interval(text)
+    return Sql(text, printer.params, step.type)
+
+
+def operations() -> frozenset[str]:
+    """The operations that this reading implements."""
+    return frozenset(_FORMS) | frozenset(_OPERATIONS)
+
+
+_SQL_TYPES = {
+    Type.TEXT: "text",
+    Type.NUMBER: "numeric",
+    Type.BOOLEAN: "boolean",
+    Type.TIME: "timestamptz",
+    Type.DURATION: "numeric",  # seconds: intervals have days and months, whose length depends on the time zone
+    Type.LIST: "jsonb",
+    Type.MONEY: "jsonb",
+    Type.ANY: "jsonb",
+    Type.NULL: "text",
+}
+
+
+def _between(text: str, low: str, high: str) -> str:
+    """`text` where it lies strictly between the two; else NULL. LEAST and GREATEST pass over NULL, so it becomes
+    `high`, which is taken away."""
+    return f"NULLIF(NULLIF(GREATEST(LEAST({text}, {high}), {low}), {high}), {low})"
+
+
+def _number(text: str) -> str:
+    return _between(f"round({text}, {values.SCALE})", "-1e30", "1e30")
+
+
+def _duration(text: str) -> str:
+    limit = int(values.DURATION_LIMIT.total_seconds())
+    return _between(text, f"-{limit}::numeric", f"{limit}::numeric")
+
+
+def _time(text: str) -> str:
+    return _between(
+        text,
+        f"timestamptz '{values.EARLIEST.isoformat()}'",
+        f"timestamptz '{values.LATEST.isoformat()}'",
+    )
+
+
+def _interval(seconds: str) -> str:
+    return f"(({seconds} * 1000000)::float8 * interval '1 microsecond')"
+
+
+class _Printer:
+    def __init__(self, columns: Columns, now: datetime, prefix: str) -> None:
+        self._columns = columns
+        self._now = now
+        self._prefix = prefix
+        self._numbers = itertools.count()
+        self._names: dict[tuple[str, Any], str] = {}
+        self.params: dict[str, Any] = {}
+
+    def print(self, step: Step) -> str:
+        match step:
+            case Constant():
+                return self._constant(step)
+            case Read():
+                return f"NULLIF({self._place(step.field)}, 'null'::jsonb)"
+            case Convert():
+                return self._converted(step)
+            case Operation():
+                return self._operation(step)
+
+    def parameter(self, value: Any, sql_type: str) -> str:
+        """A placeholder; equal values share one."""
+        key = (sql_type, value)
+        if key not in self._names:
+            self._names[key] = name = f"{self._prefix}{len(self._names)}"
+            self.params[name] = value
+        return f"%({self._names[key]})s::{sql_type}"
+
+    def now(self) -> str:
+        return self.parameter(self._now, "timestamptz")
+
+    def bound(self, write: Callable[..., str], *texts: str) -> str:
+        """`write` over columns that hold `texts`, each evaluated once. OFFSET 0 keeps the planner from undoing it."""
+        table = self.new_table()
+        names = [f"c{index}" for index in range(len(texts))]
+        selected = ", ".join(f"{text} AS {name}" for text, name in zip(texts, names, strict=True))
+        inner = write(*(f"{table}.{name}" for name in names))
+        return f"(SELECT {inner} FROM (SELECT {selected} OFFSET 0) AS {table})"
+
+    def shared(self, write: Callable[..., str], steps: Sequence[Step], texts: Sequence[str]) -> str:
+        """As bound(), but fields are written again: to read one twice costs less than a subselect.
+
+        `write` must take a JSON null for missing, which it does if it asks for the type of the value.
+        """
+        places = [self._place(step.field) for step in steps if isinstance(step, Read)]
+        return f"({write(*places)})" if len(places) == len(texts) else self.bound(write, *texts)
+
+    def new_table(self) -> str:
+        return f"{self._prefix}s{next(self._numbers)}"
+
+    def _constant(self, step: Constant) -> str:
+        sql_type, value = _SQL_TYPES[step.type], step.value
+        if value is None:
+            return f"NULL::{sql_type}"
+        match step.type:
+            case Type.BOOLEAN:
+                return "TRUE" if value else "FALSE"
+            case Type.DURATION:
+                return self.parameter(_seconds(value), sql_type)
+            case Type.MONEY:
+                amount = values.write_decimal(value.amount)
+                return self.parameter(
+                    f'{{"amount": {amount}, "currency": {json.dumps(value.currency)}}}', sql_type
+                )
+            case _:
+                return self.parameter(value, sql_type)
+
+    def _place(self, place: Field) -> str:
+        column = getattr(self._columns, place.root)
+        if column is None:
+            return "NULL::jsonb"
+        return f"({column} -> {' -> '.join(self.parameter(name, 'text') for name in place.path)})"
+
+    def _converted(self, step: Convert) -> str:
+        return self.shared(_CONVERSIONS[step.type], (step.step,), [self.print(step.step)])
+
+    def _operation(self, step: Operation) -> str:
+        args = [self.print(arg) for arg in step.args]
+        form = _FORMS.get(step.name)
+        text = form(self, step, args) if form is not None else _OPERATIONS[step.name](*args)
+        if step.type is Type.BOOLEAN and form is None:
+            text = f"COALESCE({text}, FALSE)"
+        return f"({text})"
+
+
+def _seconds(value: timedelta) -> Decimal:
+    return Decimal(value // timedelta(microseconds=1)).scaleb(-6)
+
+
+def _json_text(text: str) -> str:
+    return f"CASE jsonb_typeof({text}) WHEN 'string' THEN {text} #>> '{{}}' END"
+
+
+def _json_number(text: str) -> str:
+    return f"CASE jsonb_typeof({text}) WHEN 'number' THEN {_number(f'({text})::numeric')} END"
+
+
+def _json_boolean(text: str) -> str:
+    return f"CASE jsonb_typeof({text}) WHEN 'boolean' THEN ({text})::boolean END"
+
+
+def _json_list(text: str) -> str:
+    return f"CASE jsonb_typeof({text}) WHEN 'array' THEN {text} END"
+
+
+def _json_time(text: str) -> str:
+    word = f"({text} #>> '{{}}')"
+    # PostgreSQL rounds digits beyond microseconds; Python cuts them off.
+    cut = f"regexp_replace({word}, '([.][0-9]{{6}})[0-9]+', '\\1')"
+    moment = (
+        f"CASE WHEN jsonb_typeof({text}) IS DISTINCT FROM 'string' THEN NULL"
+        f" WHEN {word} ~ '{values.ZONED_TIME}' THEN {cut}::timestamptz"
+        f" WHEN {word} ~ '{values.LOCAL_TIME}' THEN {cut}::timestamp AT TIME ZONE 'UTC' END"
+    )
+    return _time(moment)
+
+
+def _json_money(text: str) -> str:
+    """As {"amount": number, "currency": text}, so that equal amounts are equal jsonb."""
+    amount, currency = f"({text} -> 'amount')", f"({text} -> 'currency')"
+    word = f"({amount} #>> '{{}}')"
+    read = _number(
+        f"CASE jsonb_typeof{amount} WHEN 'number' THEN {amount}::numeric"
+        f" WHEN 'string' THEN CASE WHEN {word} ~ '{values.DECIMAL_TEXT}' THEN {word}::numeric END END"
+    )
+    return (
+        f"CASE WHEN jsonb_typeof{currency} = 'string' AND {currency} #>> '{{}}' ~ '{values.CURRENCY}'"
+        f" THEN jsonb_set(jsonb_build_object('currency', {currency}), '{{amount}}', to_jsonb({read})) END"
+    )
+
+
+_CONVERSIONS: dict[Type, Callable[[str], str]] = {
+    Type.TEXT: _json_text,
+    Type.NUMBER: _json_number,
+    Type.BOOLEAN: _json_boolean,
+    Type.TIME: _json_time,
+    Type.LIST: _json_list,
+    Type.MONEY: _json_money,
+}
+
+
+def _json_comparable(text: str) -> str:
+    """Scalars as jsonb that is equal when they are, numbers in their domain; NULL for objects and lists."""
+    number = _number(f"({text})::numeric")
+    return (
+        f"CASE jsonb_typeof({text}) WHEN 'number' THEN to_jsonb({number})"
+        f" WHEN 'string' THEN {text} WHEN 'boolean' THEN {text} END"
+    )
+
+
+def _infix(operator: str) -> Callable[[str, str], str]:
+    return lambda a, b: f"{a} {operator} {b}"
+
+
+def _infix_text(operator: str) -> Callable[[str, str], str]:
+    return lambda a, b: f'{a} COLLATE "C" {operator} {b}'
+
+
+Form = Callable[[_Printer, Operation, list[str]], str]
+
+
+def _any_form(operator: str) -> Form:
+    def compare(a: str, b: str) -> str:
+        return f"({_json_comparable(a)}) {operator} ({_json_comparable(b)})"
+
+    return lambda printer, step, args: f"COALESCE({printer.shared(compare, step.args, args)}, FALSE)"
+
+
+def _money_form(operator: str) -> Form:
+    def compare(a: str, b: str) -> str:
+        return (
+            f"{a} -> 'currency' = {b} -> 'currency'"
+            f" AND ({a} -> 'amount')::numeric {operator} ({b} -> 'amount')::numeric"
+        )
+
+    return lambda printer, step, args: f"COALESCE({printer.bound(compare, *args)}, FALSE)"
+
+
+def _joined(separator: str) -> Form:
+    return lambda printer, step, args: separator.join(args)
+
+
+def _function(name: str) -> Form:
+    return lambda printer, step, args: f"{name}({', '.join(args)})"
+
+
+def _in_items(printer: _Printer, step: Operation, args: list[str]) -> str:
+    type_ = step.args[0].type
+    if type_ is Type.ANY:
+        args = [
+            printer.shared(_json_comparable, (arg,), [text])
+            for arg, text in zip(step.args, args, strict=True)
+        ]
+    value, *items = args
+    array = f"ARRAY[{', '.join(items)}]::{_SQL_TYPES[type_]}[]"
+    return f"COALESCE(({value}){_collation(type_)} = ANY({array}), FALSE)"
+
+
+def _in_list(printer: _Printer, step: Operation, args: list[str]) -> str:
+    type_, (value, many) = step.args[0].type, args
+    convert = _CONVERSIONS.get(type_, _json_comparable)
+    if type_ is Type.ANY:
+        value = printer.shared(_json_comparable, step.args[:1], [value])
+    table = printer.new_table()
+    elements = f"SELECT {convert(f'{table}.v')} FROM jsonb_array_elements({many}) AS {table}(v)"
+    return f"COALESCE(({value}){_collation(type_)} = ANY(ARRAY({elements})), FALSE)"
+
+
+def _collation(type_: Type) -> str:
+    return ' COLLATE "C"' if type_ is Type.TEXT else ""
+
+
+def _conditional(printer: _Printer, step: Operation, args: list[str]) -> str:
+    return f"CASE WHEN {args[0]} THEN {args[1]} ELSE {args[2]} END"
+
+
+def _within(printer: _Printer, step: Operation, args: list[str]) -> str:
+    now = printer.now()
+
+    def compare(moment: str, length: str) -> str:
+        return f"{moment} <= {now} AND {_seconds_between(now, moment)} <= {length}"
+
+    return f"COALESCE({printer.bound(compare, *args)}, FALSE)"
+
+
+def _size_any(printer: _Printer, step: Operation, args: list[str]) -> str:
+    def measure(text: str) -> str:
+        return (
+            f"CASE jsonb_typeof({text}) WHEN 'string' THEN char_length({text} #>> '{{}}')"
+            f" WHEN 'array' THEN jsonb_array_length({text}) END::numeric"
+        )
+
+    return printer.shared(measure, step.args, args)
+
+
+def _translated(source: str, target: str) -> Form:
+    def form(printer: _Printer, step: Operation, args: list[str]) -> str:
+        return (
+            f"translate({args[0]}, {printer.parameter(source, 'text')}, {printer.parameter(target, 'text')})"
+        )
+
+    return form
+
+
+def _seconds_between(a: str, b: str) -> str:
+    return f"(extract(epoch FROM {a}) - extract(epoch FROM {b}))"
+
+
+def _divided(a: str, b: str) -> str:
+    """div() cuts exactly; half-up at the last kept decimal needs one digit more and no other."""
+    shift = values.SCALE + 1
+    return _number(f"(div({a} * 1e{shift}, NULLIF({b}, 0)) * 1e-{shift})")
+
+
+def _part(name: str) -> Callable[[str], str]:
+    return lambda moment: f"extract({name} FROM {moment} AT TIME ZONE 'UTC')"
+
+
+_COMPARISONS = {"equal": "=", "unequal": "<>", "less": "<", "at_most": "<=", "more": ">", "at_least": ">="}
+
+_FORMS: dict[str, Form] = {
+    "and": _joined(" AND "),
+    "or": _joined(" OR "),
+    "not": lambda printer, step, args: f"NOT {args[0]}",
+    "is_true": lambda printer, step, args: f"COALESCE({args[0]}, FALSE)",
+    "has": lambda printer, step, args: f"{args[0]} IS NOT NULL",
+    "coalesce": _function("COALESCE"),
+    "conditional": _conditional,
+    "in_items": _in_items,
+    "in_list": _in_list,
+    "now": lambda printer, step, args: printer.now(),
+    "within": _within,
+    "size_any": _size_any,
+    "equal_any": _any_form("="),
+    "unequal_any": _any_form("<>"),
+    **{f"{word}_money": _money_form(sign) for word, sign in _COMPARISONS.items() if "equal" not in word},
+    **{f"min_{type_}": _function("LEAST") for type_ in ("number", "time", "duration")},
+    **{f"max_{type_}": _function("GREATEST") for type_ in ("number", "time", "duration")},
+    "lower": _translated(UPPER_LETTERS, LOWER_LETTERS),
+    "upper": _translated(LOWER_LETTERS, UPPER_LETTERS),
+}
+"""Operations that need the printer, or decide themselves what a missing argument means."""
+
+_OPERATIONS: dict[str, Callable[..., str]] = {
+    **{f"{word}_text": _infix_text(sign) for word, sign in _COMPARISONS.items()},
+    **{
+        f"{word}_{type_}": _infix(sign)
+        for word, sign in _COMPARISONS.items()
+        for type_ in ("number", "time", "duration")
+    },
+    **{
+        f"{word}_{type_}": _infix(_COMPARISONS[word])
+        for word in ("equal", "unequal")
+        for type_ in ("boolean", "money")
+    },
+    "add_number": lambda a, b: _number(f"{a} + {b}"),
+    "subtract_number": lambda a, b: _number(f"{a} - {b}"),
+    "multiply": lambda a, b: _number(f"{a} * {b}"),
+    "divide": _divided,
+    "remainder": lambda a, b: _number(f"mod({a}, NULLIF({b}, 0))"),
+    "negate_number": lambda a: f"- {a}",
+    "join_text": lambda a, b: f"{a} || {b}",
+    "add_time": lambda moment, by: _time(f"{moment} + {_interval(by)}"),
+    "subtract_time": lambda moment, by: _time(f"{moment} - {_interval(by)}"),
+    "between_times": lambda a, b: _duration(_seconds_between(a, b)),
+    "add_duration": lambda a, b: _duration(f"{a} + {b}"),
+    "subtract_duration": lambda a, b: _duration(f"{a} - {b}"),
+    "negate_duration": lambda a: f"- {a}",
+    "size_text": lambda text: f"char_length({text})::numeric",
+    "size_list": lambda many: f"jsonb_array_length({many})::numeric",
+    "year": _part("year"),
+    "month": _part("month"),
+    "day": _part("day"),
+    "weekday": _part("isodow"),
+    "hour": _part("hour"),
+    "minute": _part("minute"),
+    "amount": lambda money: f"({money} -> 'amount')::numeric",
+    "currency": lambda money: f"{money} ->> 'currency'",
+    "contains": lambda text, part: f'strpos({text} COLLATE "C", {part}) > 0',
+    "startsWith": lambda text, part: f'starts_with({text} COLLATE "C", {part})',
+    # Reversed, each argument is written once.
+    "endsWith": lambda text, part: f'starts_with(reverse({text}) COLLATE "C", reverse({part}))',
+}
+"""Operations of arguments that are all there: NULL in one makes NULL, which a condition turns into false."""

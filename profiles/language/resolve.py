@@ -1,0 +1,230 @@
+"""Tree → typed steps: which operation each call means and where a value is converted. Both readings read the steps, so
+that overloads and conversions are decided once.
+
+Any tree has steps. What does not fit by its types is a problem, and a step that is always missing (or always false).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from profiles.language.catalog import Catalog
+from profiles.language.errors import LanguageError
+from profiles.language.functions import FUNCTIONS, Overload
+from profiles.language.nodes import Call, Field, Items, Literal, Node
+from profiles.language.values import Type
+
+Path = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value that is known; None for missing."""
+
+    type: Type
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The JSON value of a field; null is missing."""
+
+    field: Field
+    type: Type = Type.ANY
+
+
+@dataclass(frozen=True, slots=True)
+class Convert:
+    """A JSON value as `type`; missing when it is of another type."""
+
+    type: Type
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One of the operations that each reading implements."""
+
+    name: str
+    type: Type
+    args: tuple[Step, ...]
+
+
+Step = Constant | Read | Convert | Operation
+
+MAY_BE_MISSING = frozenset({"conditional", "coalesce"})
+"""Of the operations that make a boolean, those that can also be missing. All others are then false."""
+
+_FROM_JSON = frozenset({Type.TEXT, Type.NUMBER, Type.BOOLEAN, Type.TIME, Type.LIST, Type.MONEY})
+_IN_LIST = frozenset({Type.TEXT, Type.NUMBER, Type.BOOLEAN, Type.TIME, Type.DURATION, Type.MONEY, Type.ANY})
+_IN_FIELD = _IN_LIST - {Type.DURATION}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    step: Step
+    problems: list[LanguageError]
+
+
+def resolve(tree: Node, catalog: Catalog) -> Resolution:
+    """The steps of `tree` and everything that its types make wrong. Never raises."""
+    resolver = _Resolver(catalog)
+    return Resolution(resolver.resolve(tree, ()), resolver.problems)
+
+
+def condition(step: Step) -> Step:
+    """`step` as a boolean that is never missing."""
+    found = convert(step, Type.BOOLEAN)
+    if isinstance(found, Constant):
+        return Constant(Type.BOOLEAN, bool(found.value))
+    if isinstance(found, Operation) and found.name not in MAY_BE_MISSING:
+        return found
+    return Operation("is_true", Type.BOOLEAN, (found,))
+
+
+def convert(step: Step, to: Type) -> Step:
+    """`step` as `to`: unchanged, read from JSON, or always missing."""
+    if step.type is to:
+        return step
+    if step.type is Type.ANY and to in _FROM_JSON:
+        return Convert(to, step)
+    return Constant(to, None)
+
+
+def _fits(given: Type, wanted: Type) -> bool:
+    return given in (wanted, Type.NULL) or (given is Type.ANY and wanted in _FROM_JSON)
+
+
+def common_type(types: Sequence[Type]) -> Type | None:
+    """The one type that all of them are or can be read as; None when there is none."""
+    known = set(types) - {Type.NULL, Type.ANY}
+    if len(known) == 1:
+        (only,) = known
+        return only if Type.ANY not in types or only in _FROM_JSON else None
+    if known:
+        return None
+    return Type.ANY if Type.ANY in types else Type.NULL
+
+
+class _Resolver:
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self.problems: list[LanguageError] = []
+
+    def _problem(self, path: Path, problem: str, remedy: str) -> None:
+        self.problems.append(LanguageError(problem, remedy, path=path))
+
+    def resolve(self, node: Node, path: Path) -> Step:
+        match node:
+            case Literal():
+                return Constant(node.type, node.value)
+            case Field():
+                return convert(Read(node), self._catalog.type_of(node))
+            case Items():
+                self._problem(
+                    path, "A list stands where one value is wanted.", "Use it on the right of `in`."
+                )
+                return Constant(Type.NULL, None)
+            case Call(name="in"):
+                return self._membership(node, path)
+            case Call():
+                args = tuple(self.resolve(arg, (*path, index)) for index, arg in enumerate(node.args))
+                return self._call(node, args, path)
+
+    def _call(self, node: Call, args: tuple[Step, ...], path: Path) -> Step:
+        match node.name:
+            case "&&" | "||" | "!":
+                for index, arg in enumerate(args):
+                    self._want_boolean(arg, (*path, index))
+                operation = FUNCTIONS[node.name].overloads[0].operation
+                return Operation(operation, Type.BOOLEAN, tuple(condition(arg) for arg in args))
+            case "has":
+                return Operation("has", Type.BOOLEAN, args)
+            case "coalesce":
+                type_ = self._common(args, path, "values")
+                return Operation("coalesce", type_, tuple(convert(arg, type_) for arg in args))
+            case "?:":
+                self._want_boolean(args[0], (*path, 0))
+                type_ = self._common(args[1:], path, "two outcomes")
+                outcomes = (convert(arg, type_) for arg in args[1:])
+                return Operation("conditional", type_, (condition(args[0]), *outcomes))
+            case _:
+                return self._overloaded(node, args, path)
+
+    def _want_boolean(self, step: Step, path: Path) -> None:
+        if step.type not in (Type.BOOLEAN, Type.ANY):
+            self._problem(
+                path, f"A {step.type} stands where a condition is wanted.", "Compare it with a value."
+            )
+
+    def _common(self, args: Sequence[Step], path: Path, what: str) -> Type:
+        found = common_type([arg.type for arg in args])
+        if found is None:
+            self._problem(
+                path,
+                f"The {what} are of different types: {_listed(args)}.",
+                "Give values of one type.",
+            )
+        return found or Type.NULL
+
+    def _overloaded(self, node: Call, args: tuple[Step, ...], path: Path) -> Step:
+        function = FUNCTIONS[node.name]
+        for index, arg in enumerate(args):
+            if arg.type is Type.NULL:
+                self._problem(
+                    (*path, index),
+                    "null is always missing, so the result never depends on it.",
+                    "Write has(x) or !has(x) to ask whether a value is there.",
+                )
+        fitting = [
+            overload
+            for overload in function.overloads
+            if (len(args) == len(overload.arguments) or function.max_arguments is None)
+            and all(_fits(arg.type, overload.argument(index)) for index, arg in enumerate(args))
+        ]
+        if not fitting:
+            self._problem(
+                path,
+                f"{node.name} does not work on {_listed(args)}.",
+                f"Write it like {function.example}",
+            )
+            result = function.overloads[0].result
+            return Constant(result, False if result is Type.BOOLEAN else None)
+
+        def conversions(overload: Overload) -> int:
+            return sum(arg.type is not overload.argument(index) for index, arg in enumerate(args))
+
+        chosen = min(fitting, key=conversions)
+        converted = (convert(arg, chosen.argument(index)) for index, arg in enumerate(args))
+        return Operation(chosen.operation, chosen.result, tuple(converted))
+
+    def _membership(self, node: Call, path: Path) -> Step:
+        """`x in list`: a list written out becomes arguments, one of a field is read as JSON."""
+        left, right = node.args
+        value = self.resolve(left, (*path, 0))
+        if isinstance(right, Items):
+            items = [self.resolve(item, (*path, 1, index)) for index, item in enumerate(right.items)]
+            if not items:
+                return Constant(Type.BOOLEAN, False)
+            type_ = self._common([value, *items], path, "value and the elements")
+            if type_ in _IN_LIST:
+                return Operation(
+                    "in_items", Type.BOOLEAN, tuple(convert(step, type_) for step in (value, *items))
+                )
+        else:
+            many = self.resolve(right, (*path, 1))
+            if many.type in (Type.LIST, Type.ANY) and value.type in _IN_FIELD:
+                return Operation("in_list", Type.BOOLEAN, (value, convert(many, Type.LIST)))
+        if not self.problems or self.problems[-1].path != path:
+            self._problem(
+                path,
+                "`in` cannot look for this value in this list.",
+                f"Write it like {FUNCTIONS['in'].example}",
+            )
+        return Constant(Type.BOOLEAN, False)
+
+
+def _listed(args: Sequence[Step]) -> str:
+    return ", ".join(str(arg.type) for arg in args[:5]) or "nothing"

@@ -1,0 +1,57 @@
+"""The catalogue is the only list: both readings implement it, every example is true, and the page names it all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from profiles.language import FUNCTIONS, LITERAL_FUNCTIONS, LanguageError, Type, evaluate, parse, postgres
+from profiles.language.catalog import Catalog, FieldDefinition
+from profiles.language.nodes import Field
+from profiles.language.printer import quote
+from profiles.models import AttributeDefinition
+
+PAGE = Path(__file__).resolve().parents[3] / "templates" / "docs" / "language.md"
+BUILT_IN = {"is_true", "has", "coalesce", "conditional", "in_items", "in_list"}
+
+
+def test_both_readings_implement_every_operation_and_no_other() -> None:
+    wanted = {
+        overload.operation for function in FUNCTIONS.values() for overload in function.overloads
+    } | BUILT_IN
+    assert evaluate.operations() == wanted
+    assert postgres.operations() == wanted
+
+
+@pytest.mark.parametrize("example", [function.example for function in FUNCTIONS.values()])
+def test_examples_of_functions_are_valid(example: str) -> None:
+    parse(example)
+
+
+@pytest.mark.parametrize("literal", LITERAL_FUNCTIONS.values(), ids=lambda literal: literal.name)
+def test_examples_of_literals_are_valid(literal: object) -> None:
+    parse(getattr(literal, "example", ""))
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, *LITERAL_FUNCTIONS])
+def test_the_page_explains_every_function(name: str) -> None:
+    described = PAGE.read_text(encoding="utf-8").replace("\\|", "|")
+    assert f"`{name}`" in described or f"`{name}(" in described or f".{name}(" in described
+
+
+def test_attributes_can_be_declared_with_every_type_of_their_definitions() -> None:
+    declared = {Type(value) for value in AttributeDefinition.Type.values}
+    catalog = Catalog(FieldDefinition(Field("profile", (str(type_),)), type_) for type_ in declared)
+    assert {catalog.type_of(field) for field in catalog.definitions} == declared
+    assert catalog.type_of(Field("profile", ("unheard of",))) is Type.ANY
+
+
+@pytest.mark.parametrize("type_", [Type.DURATION, Type.NULL])
+def test_no_field_holds_what_json_cannot(type_: Type) -> None:
+    with pytest.raises(LanguageError, match="cannot be declared"):
+        Catalog([FieldDefinition(Field("profile", ("a",)), type_)])
+
+
+def test_quoted_text_is_one_line() -> None:
+    assert quote('a"b\\c\n\u2028') == '"a\\"b\\\\c\\n\\u2028"'
