@@ -6,13 +6,12 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotDone
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 
 from channels.models import Message
 from journeys import runner, services
@@ -34,12 +33,12 @@ from tests.journeys.helpers import (
     tick,
     waiting_graph,
 )
+from tests.journeys.races import Gate, is_blocked, start
 from tests.support import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = JourneyInstance.State
 DUE = NOW + timedelta(minutes=5)
-A_WHILE = 0.3
 
 
 @pytest.fixture
@@ -47,46 +46,6 @@ def workers() -> Iterator[ThreadPoolExecutor]:
     """Threads with connections of their own."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         yield pool
-
-
-def start(workers: ThreadPoolExecutor, work: Callable[..., Any], *args: Any) -> Future[Any]:
-    def run() -> Any:
-        try:
-            return work(*args)
-        finally:
-            connection.close()
-
-    return workers.submit(run)
-
-
-class Gate:
-    """Holds the steps of one kind of wake-up in the middle of their transaction."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, wake: Wake) -> None:
-        self.reached, self.opened = threading.Event(), threading.Event()
-        step = Parking.step
-
-        def held(box: Parking, walks: Sequence[Walk], place: Place, now: datetime) -> Outcome:
-            if walks[0].wake is wake:
-                self.reached.set()
-                assert self.opened.wait(10)
-            return step(box, walks, place, now)
-
-        monkeypatch.setattr(Parking, "step", held)
-
-    def await_reached(self) -> None:
-        assert self.reached.wait(10)
-
-    def open(self) -> None:
-        self.opened.set()
-
-
-def is_blocked(future: Future[Any]) -> bool:
-    try:
-        future.result(A_WHILE)
-    except NotDone:
-        return True
-    return False
 
 
 def outcomes(profile_id: int) -> list[str]:
@@ -103,7 +62,7 @@ def waiting_person(**config: Any) -> int:
 
 def test_the_clock_was_first(workers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     profile_id = waiting_person(minutes=5, event="Bought")
-    gate = Gate(monkeypatch, Wake.CLOCK)
+    gate = Gate(monkeypatch, Parking, Wake.CLOCK)
     clock = start(workers, tick, DUE)
     gate.await_reached()
 
@@ -118,7 +77,7 @@ def test_the_clock_was_first(workers: ThreadPoolExecutor, monkeypatch: pytest.Mo
 
 def test_the_event_was_first(workers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     profile_id = waiting_person(minutes=5, event="Bought")
-    gate = Gate(monkeypatch, Wake.EVENT)
+    gate = Gate(monkeypatch, Parking, Wake.EVENT)
     event = start(workers, stream, make_event(profile_id, "Bought"))
     gate.await_reached()
 
@@ -138,7 +97,7 @@ def test_an_event_waits_for_a_clock_that_passes_the_person_over(
     make_live(waiting_graph(minutes=5, event="Bought"))
     stream(make_event(busy_id), make_event(other_id))
     bought = make_event(busy_id, "Bought")
-    gate = Gate(monkeypatch, Wake.CLOCK)
+    gate = Gate(monkeypatch, Parking, Wake.CLOCK)
     locked, may_read = threading.Event(), threading.Event()
 
     def slow_stream() -> None:
@@ -197,7 +156,7 @@ def test_an_event_that_comes_while_its_wait_is_being_written_is_not_lost(
     workers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profile_id = two_waits()
-    gate = Gate(monkeypatch, Wake.CLOCK)
+    gate = Gate(monkeypatch, Parking, Wake.CLOCK)
     clock = start(workers, tick, DUE)
     gate.await_reached()
     event = start(workers, stream, make_event(profile_id, "Bought"))
@@ -239,7 +198,7 @@ def test_pausing_waits_for_the_batch_under_way(
     profile_id = waiting_person(minutes=5)
     newcomer = make_profile()
     journey = JourneyVersion.objects.get().journey
-    gate = Gate(monkeypatch, Wake.CLOCK)
+    gate = Gate(monkeypatch, Parking, Wake.CLOCK)
     clock = start(workers, tick, DUE)
     gate.await_reached()
 
@@ -259,7 +218,7 @@ def test_who_enters_while_the_journey_is_stopped_is_taken_out(
     workers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = make_live(waiting_graph(minutes=5))
-    gate = Gate(monkeypatch, Wake.ARRIVED)
+    gate = Gate(monkeypatch, Parking, Wake.ARRIVED)
     entering = start(workers, stream, make_event(make_profile().pk))
     gate.await_reached()
 

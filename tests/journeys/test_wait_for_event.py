@@ -5,17 +5,15 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotDone
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from channels.models import Message
 from journeys import entry, graph, runner
-from journeys.activities.base import Outcome, Place, Wake, Walk
+from journeys.activities.base import Wake
 from journeys.activities.wait_for_event import WaitForEvent, comparable
 from journeys.models import JourneyInstance, JourneyWait, StepLog
 from profiles import consumers
@@ -33,12 +31,12 @@ from tests.journeys.helpers import (
     message_box,
     tick,
 )
+from tests.journeys.races import Gate, is_blocked, start
 from tests.profiles.store import Call, store, track
 from tests.support import count_statements, wait_until
 
 DUE = NOW + timedelta(minutes=5)
 INSTANT = timedelta(microseconds=1)
-A_WHILE = 0.3
 BY_ORDER = {"event_property": "order_id", "entry_property": "order_id"}
 in_threads = pytest.mark.django_db(transaction=True)
 
@@ -315,46 +313,6 @@ def workers() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def start(workers: ThreadPoolExecutor, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
-    def run() -> Any:
-        try:
-            return work(*args, **kwargs)
-        finally:
-            connection.close()
-
-    return workers.submit(run)
-
-
-def is_blocked(future: Future[Any]) -> bool:
-    try:
-        future.result(A_WHILE)
-    except NotDone:
-        return True
-    return False
-
-
-class Gate:
-    """Holds the wait's steps of one kind of wake-up in the middle of their transaction."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, wake: Wake) -> None:
-        self._reached, self._opened = threading.Event(), threading.Event()
-        step = WaitForEvent.step
-
-        def held(box: WaitForEvent, walks: Sequence[Walk], place: Place, now: datetime) -> Outcome:
-            if walks[0].wake is wake:
-                self._reached.set()
-                assert self._opened.wait(10)
-            return step(box, walks, place, now)
-
-        monkeypatch.setattr(WaitForEvent, "step", held)
-
-    def await_reached(self) -> None:
-        assert self._reached.wait(10)
-
-    def open(self) -> None:
-        self._opened.set()
-
-
 def planted(statement: str, good: str, bad: str = "") -> str:
     """The statement with a bug in it."""
     assert statement.count(good) == 1
@@ -384,7 +342,7 @@ def the_event_comes_while_the_clock_claims(
     happen(placed())
     store(paid())
     with monkeypatch.context() as patch:
-        gate = Gate(patch, Wake.CLOCK)
+        gate = Gate(patch, WaitForEvent, Wake.CLOCK)
         clock = start(workers, tick, DUE)
         gate.await_reached()
         event = start(workers, take_batch, now=DUE)
@@ -418,7 +376,7 @@ def test_the_event_was_first(workers: ThreadPoolExecutor, monkeypatch: pytest.Mo
     make_profile("ada")
     happen(placed())
     store(paid())
-    gate = Gate(monkeypatch, Wake.EVENT)
+    gate = Gate(monkeypatch, WaitForEvent, Wake.EVENT)
     event = start(workers, take_batch, now=DUE)
     gate.await_reached()
 
@@ -439,7 +397,7 @@ def the_event_comes_while_its_wait_is_written(
     happen(placed())
     store(paid())
     with monkeypatch.context() as patch:
-        gate = Gate(patch, Wake.ARRIVED)
+        gate = Gate(patch, WaitForEvent, Wake.ARRIVED)
         clock = start(workers, tick, DUE)
         gate.await_reached()
         event = start(workers, take_batch, now=DUE)
