@@ -7,7 +7,7 @@ STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run doctor reset test test-unit test-browser test-faults test-long bench lint fmt types lock
+.PHONY: help setup packages run doctor reset test test-unit test-browser test-faults test-long bench lint fmt types lock
 
 help:
 	@echo "make run     the whole product on http://127.0.0.1:8000 (AJO_PORT=8001 make run for another port)"
@@ -17,7 +17,10 @@ help:
 	@echo "make doctor  what is wrong, in sentences; make reset deletes the data; make lock renews the lock file"
 
 # The stamp holds the lock's checksum and is written last: an interrupted installation is done again.
-setup:
+setup: packages
+	@$(PY) -m ajo.runtime.frontend
+
+packages:
 	@set -e; \
 	sum=$$(cksum < $(LOCK)); \
 	if [ -x $(PY) ] && [ "$$(cat $(STAMP) 2>/dev/null)" = "$$sum" ] && $(PY) -c '' 2>/dev/null; then exit 0; fi; \
@@ -71,7 +74,8 @@ fmt: setup
 
 types: setup
 	$(PY) -m mypy
+	cd static && PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm run --silent check
 
 lock: setup
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--group dev pyproject.toml -o $(LOCK)
+		--group build --group dev pyproject.toml -o $(LOCK)

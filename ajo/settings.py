@@ -120,6 +120,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django_celery_beat",
+    "django_vite",
     "rest_framework",
     "rest_framework_api_key",
     "drf_spectacular",
@@ -190,8 +191,18 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = os.environ.get("AJO_STATIC_ROOT") or None  # only for those who serve files with another server
-STATICFILES_DIRS = [BASE_DIR / "static" / "client"]
+_DIST = BASE_DIR / "static" / "dist"  # built by `make setup`
+STATICFILES_DIRS = [BASE_DIR / "static" / "client", ("dist", _DIST)]
 WHITENOISE_USE_FINDERS = True  # `make run` serves without a collectstatic step
+DJANGO_VITE = {"default": {"manifest_path": _DIST / "manifest.json", "static_url_prefix": "dist"}}
+
+
+def is_immutable(path: str, url: str) -> bool:
+    """For WhiteNoise: vite names its files by their contents."""
+    return url.startswith(f"{STATIC_URL}dist/assets/")
+
+
+WHITENOISE_IMMUTABLE_FILE_TEST = is_immutable
 
 # --- Celery: settings and their reasons are in the reliability paper, section 6 --------------------------------
 

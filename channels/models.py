@@ -57,6 +57,10 @@ class Content(models.Model):
     class Meta:
         ordering = ["name"]
         verbose_name_plural = _("content")
+        permissions = [
+            ("publish_content", _("Can publish content")),
+            ("send_proof", _("Can send a proof to an address")),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -95,6 +99,9 @@ class Variant(models.Model):
     locale = models.CharField(max_length=20, blank=True, default="")
     subject = models.CharField(max_length=500, validators=[one_line])
     preheader = models.CharField(max_length=500, blank=True)
+    mjml = models.TextField(
+        blank=True, db_default="", help_text=_("When it is there, the HTML is made from it at each save.")
+    )
     html = models.TextField(blank=True)
     text = models.TextField(blank=True)
 
@@ -105,6 +112,19 @@ class Variant(models.Model):
 
     def __str__(self) -> str:
         return self.subject
+
+
+class Link(models.Model):
+    """A link in the HTML of a variant whose clicks are counted. A click names it by number, never by its address.
+
+    Key: (variant, number), numbered from 0 in the order of the HTML. Written when the variant is first compiled for
+    sending. Met by: two senders that compile it at once (the second inserts nothing; both find the same links).
+    """
+
+    pk = models.CompositePrimaryKey("variant_id", "number")
+    variant = models.ForeignKey(Variant, models.DO_NOTHING, db_constraint=False, db_index=False)
+    number = models.SmallIntegerField()
+    url = models.TextField(help_text=_("As authored: it may hold Liquid."))
 
 
 class MessageClass(models.IntegerChoices):
@@ -179,6 +199,10 @@ class Message(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField(null=True, help_text=_("When a person, no machine, first opened it."))
+    clicked_at = models.DateTimeField(
+        null=True, help_text=_("When a person, no machine, first clicked in it.")
+    )
 
     class Meta:
         db_table = "message"

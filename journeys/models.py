@@ -23,6 +23,10 @@ class Journey(models.Model):
 
     class Meta:
         ordering = ["name"]
+        permissions = [
+            ("publish_journey", _("Can publish a journey")),
+            ("operate_journey", _("Can pause, resume, close and stop a journey")),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -179,3 +183,36 @@ class StepLog(models.Model):
 
     class Meta:
         db_table = "step_log"
+
+
+class StepCountDelta(models.Model):
+    """How many rows a batch wrote to the step log, by what they say: appended with them, added up by a task.
+
+    No key but its id. Met by: a batch that appends and the fold, which takes what it can lock and deletes it.
+    """
+
+    version = models.ForeignKey(JourneyVersion, models.DO_NOTHING, db_constraint=False, db_index=False)
+    activity = models.CharField(max_length=60)
+    outcome = models.CharField(max_length=60)
+    day = models.DateField()
+    n = models.IntegerField()
+
+    class Meta:
+        db_table = "step_count_delta"
+
+
+class StepCount(models.Model):
+    """The step log, counted: with the deltas that are not folded yet it equals a count over its rows.
+
+    Key: (version, activity, outcome, day in UTC). Locks: upserted in key order. Met by: two folds.
+    """
+
+    pk = models.CompositePrimaryKey("version_id", "activity", "outcome", "day")
+    version = models.ForeignKey(JourneyVersion, models.DO_NOTHING, db_constraint=False, db_index=False)
+    activity = models.CharField(max_length=60)
+    outcome = models.CharField(max_length=60)
+    day = models.DateField()
+    n = models.BigIntegerField()
+
+    class Meta:
+        db_table = "step_count"

@@ -58,6 +58,27 @@ class AuditEvent(models.Model):
         )
 
 
+class IdempotencyKey(models.Model):
+    """The answer to a POST that acted, kept for a day: who repeats it gets the answer again and nothing is done.
+
+    Key: (actor, key). Inserted first in the transaction of the action, with the answer before it commits. Met by: a
+    request and its repeat, which waits for the first one's commit.
+    """
+
+    actor = models.CharField(max_length=60, help_text=_("The user or API key that asked."))
+    key = models.CharField(max_length=255)
+    request_hash = models.BinaryField(max_length=32, help_text=_("Of method, path and body."))
+    status = models.SmallIntegerField(null=True)
+    answer = models.JSONField(null=True)
+    created_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["actor", "key"], name="idempotency_key")]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.key}"
+
+
 class Heartbeat(models.Model):
     """When a part of the runtime last showed that it works. Beat sends it, a worker writes it."""
 

@@ -1,4 +1,4 @@
-"""Channels in the administration: write and publish content, set up senders, look at messages, hold them."""
+"""Content and its versions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -17,27 +16,11 @@ from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from ajo.core.admin_mixins import Large, LookOnly
+from ajo.core.admin_mixins import LookOnly
 from channels import services
-from channels.models import ChannelConfiguration, Content, ContentVersion, Message, SendHold, Variant
-from channels.providers import registry
-from profiles.identity import EMAIL, normalise
-from profiles.models import Identity
+from channels.models import Content, ContentVersion, Variant
 
 SHOWN_PROBLEMS = 20
-_MESSAGE_COLORS = {
-    Message.State.QUEUED.label: "info",
-    Message.State.SENDING.label: "info",
-    Message.State.SENT.label: "success",
-    Message.State.DELIVERED.label: "success",
-    Message.State.WITHHELD.label: "warning",
-    Message.State.EXPIRED.label: "warning",
-    Message.State.UNCERTAIN.label: "warning",
-    Message.State.FAILED.label: "danger",
-    Message.State.BOUNCED.label: "danger",
-    Message.State.COMPLAINED.label: "danger",
-    Message.State.QUARANTINED.label: "danger",
-}
 _VERSION_COLORS = {
     ContentVersion.State.DRAFT.label: "info",
     ContentVersion.State.PUBLISHED.label: "success",
@@ -171,101 +154,3 @@ class ContentVersionAdmin(ModelAdmin):
         super().save_related(request, form, formsets, change)
         for problem in services.content_problems(form.instance)[:SHOWN_PROBLEMS]:
             messages.warning(request, problem)
-
-
-class ChannelConfigurationForm(forms.ModelForm):
-    class Meta:
-        model = ChannelConfiguration
-        fields = [
-            "name",
-            "key",
-            "channel",
-            "provider",
-            "settings",
-            "sender_name",
-            "sender_address",
-            "reply_to",
-            "is_active",
-        ]
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if cleaned.get("provider") not in registry:
-            return cleaned
-        provider = registry.get(cleaned["provider"])
-        if cleaned.get("channel") != provider.channel:
-            self.add_error("channel", _("This provider serves another channel."))
-        settings = provider.Settings(data=cleaned.get("settings") or {})
-        if not settings.is_valid():
-            for name, said in settings.errors.items():
-                self.add_error("settings", f"{name}: {' '.join(map(str, said))}")
-        return cleaned
-
-
-@admin.register(ChannelConfiguration)
-class ChannelConfigurationAdmin(ModelAdmin):
-    form = ChannelConfigurationForm
-    list_display = ["name", "key", "channel", "provider", "sender_address", "is_active"]
-    list_filter = ["channel", "provider", "is_active"]
-    search_fields = ["name", "key", "sender_address"]
-    prepopulated_fields = {"key": ["name"]}
-
-    def get_readonly_fields(self, request: HttpRequest, obj: ChannelConfiguration | None = None) -> list[str]:
-        return ["key"] if obj else []
-
-    def get_prepopulated_fields(
-        self, request: HttpRequest, obj: ChannelConfiguration | None = None
-    ) -> dict[str, Any]:
-        return {} if obj else self.prepopulated_fields
-
-    def has_delete_permission(self, request: HttpRequest, obj: ChannelConfiguration | None = None) -> bool:
-        return False  # messages refer to it: switch it off instead
-
-
-@admin.register(Message)
-class MessageAdmin(LookOnly, Large, ModelAdmin):
-    """What was sent to whom, and why something was not."""
-
-    list_display = ["id", "shown_state", "address", "profile", "variant", "reason", "created_at", "sent_at"]
-    list_select_related = ["profile", "variant"]
-    list_filter = ["state", "channel"]
-    search_fields = ["id"]  # asks for the search box; what is searched stands in get_search_results
-    search_help_text = _("The number of a message, or the whole email address of a profile")
-    fields = [
-        *(
-            "shown_state",
-            "reason",
-            "profile",
-            "address",
-            "channel",
-            "configuration",
-            "variant",
-            "message_class",
-        ),
-        *("cause_kind", "cause_id", "activity", "visit", "attempt", "provider_id"),
-        *("created_at", "expires_at", "sent_at", "lease_until"),
-    ]
-    readonly_fields = fields
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Message], search_term: str
-    ) -> tuple[QuerySet[Message], bool]:
-        """By keys that have an index: a scan of all messages would take minutes."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if term.isdecimal() and len(term) < 19:
-            return queryset.filter(Q(pk=int(term)) | Q(profile=int(term))), False
-        owners = Identity.objects.filter(namespace=EMAIL, value=normalise(EMAIL, term) or "")
-        return queryset.filter(profile__in=list(owners.values_list("profile_id", flat=True))), False
-
-    @display(description=_("State"), label=_MESSAGE_COLORS)
-    def shown_state(self, message: Message) -> str:
-        return str(message.get_state_display())
-
-
-@admin.register(SendHold)
-class SendHoldAdmin(ModelAdmin):
-    """Deleting a hold lets its messages go, within a minute."""
-
-    list_display = ["scope", "ref", "reason", "created_at"]
