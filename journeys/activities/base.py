@@ -63,6 +63,8 @@ class Outcome:
     """To be put into the outbox in the same transaction; a draft's cause_id is the instance id."""
     details: dict[int, str] = field(default_factory=dict)
     """Instance id → a sentence for the step log."""
+    updates: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    """Profile id → attributes to set, None to remove one. Written before the next box is asked, which sees them."""
 
     def count(self) -> int:
         """How many walks it speaks of."""
@@ -106,6 +108,14 @@ class Activity:
     def ports(self, config: Mapping[str, Any]) -> Sequence[str]:
         """The exits, in the order in which they are drawn. An end has none."""
         return ("next",)
+
+    def port_label(self, config: Mapping[str, Any], port: str) -> str:
+        """What the canvas writes on the line that leaves by `port`; empty for an only exit."""
+        return ""
+
+    def summary(self, config: Mapping[str, Any]) -> str:
+        """What the box does, in a few words for the canvas, such as “Tuesday 09:00, their clock”."""
+        return ""
 
     def rests(self, config: Mapping[str, Any]) -> bool:
         """Does everybody wait here for a while, however often they come? Only a loop with such a box is allowed."""
