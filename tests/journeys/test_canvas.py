@@ -19,7 +19,7 @@ def test_every_kind_is_plain_json_with_all_that_a_form_needs() -> None:
 
     assert {kind["kind"] for kind in kinds} == {cls.kind for cls in registry}
     for kind in kinds:
-        assert all(kind[name] for name in ("label", "category", "icon", "help"))
+        assert all(kind[name] for name in ("label", "category", "icon"))
         assert {field["name"] for field in kind["fields"]} >= set(kind["defaults"])
 
 
