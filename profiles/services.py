@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
+import msgspec
 import psycopg
 from django.db import transaction
 
 from ajo.lib import sql
+from profiles.attributes import MAX_ATTRIBUTES, MAX_KEY_LENGTH, trait_time
 from profiles.identity import normalise
 from profiles.models import Consent, Identity, Profile
 
@@ -28,6 +31,28 @@ ON CONFLICT (profile_id, channel) DO UPDATE
 SET state = excluded.state, changed_at = excluded.changed_at, reason = excluded.reason
 WHERE c.changed_at <= excluded.changed_at
 """
+# By the rules of attributes.Attributes.apply: not older than what is there, and no new name beyond the limits.
+_UPDATE_ATTRIBUTES = """
+WITH told AS (
+    SELECT t.id, e.key, e.value, NOT p.attribute_times ? e.key AS is_new,
+        (SELECT count(*) FROM jsonb_object_keys(p.attribute_times)) AS known
+    FROM unnest(%b::bigint[], %b::text[]) AS t(id, news)
+    JOIN profile p ON p.id = t.id
+    CROSS JOIN LATERAL jsonb_each(t.news::jsonb) AS e(key, value)
+    WHERE coalesce((p.attribute_times ->> e.key)::bigint, 0) <= %s AND length(e.key) BETWEEN 1 AND %s
+), counted AS (
+    SELECT *, known + count(*) FILTER (WHERE is_new) OVER (PARTITION BY id ORDER BY key) AS n FROM told
+), kept AS (
+    SELECT id, jsonb_object_agg(key, %s::bigint) AS times,
+        coalesce(jsonb_object_agg(key, value) FILTER (WHERE value <> 'null'), '{}') AS given,
+        coalesce(array_agg(key) FILTER (WHERE value = 'null'), '{}') AS gone
+    FROM counted WHERE NOT is_new OR n <= %s GROUP BY id
+)
+UPDATE profile p
+SET attributes = (p.attributes - kept.gone) || kept.given, attribute_times = p.attribute_times || kept.times
+FROM kept WHERE p.id = kept.id
+"""
+_encoder = msgspec.json.Encoder(decimal_format="number")
 _ROUNDS = 10
 
 
@@ -64,6 +89,20 @@ def set_consent(
     living = sorted(set(lock_profiles(profile_ids).values()))
     with sql.cursor() as cur:
         cur.execute(_SET_CONSENT, [channel, int(state), now, reason[:200], living])
+
+
+def update_attributes(updates: Mapping[int, Mapping[str, Any]], now: datetime) -> None:
+    """Set attributes of many profiles as of `now`, in one statement: profile id → attribute → value, None to remove it.
+
+    Values are JSON values, with Decimal for numbers. What an event set later than `now` stays, and so does a profile
+    that already has the most attributes it can hold. The caller holds the locks of the profiles.
+    """
+    if not updates:
+        return
+    at = trait_time(now)
+    news = [_encoder.encode(attributes).decode() for attributes in updates.values()]
+    with sql.cursor() as cur:
+        cur.execute(_UPDATE_ATTRIBUTES, [list(updates), news, at, MAX_KEY_LENGTH, at, MAX_ATTRIBUTES])
 
 
 def profiles_by_identity(namespace: int, values: Iterable[str]) -> dict[str, int]:
