@@ -212,7 +212,14 @@ class _Doors:
             return None
         history.last_no += 1
         history.active += 1
-        walk = Walk(next(self._ids), event.profile_id, visit=1, entry_event_id=event.id, hops=event.hops + 1)
+        walk = Walk(
+            next(self._ids),
+            event.profile_id,
+            visit=1,
+            entry_event_id=event.id,
+            hops=event.hops + 1,
+            event=event,
+        )
         entrance = Entrance(version.journey_id, version.id, event.profile_id, history.last_no, event.id)
         passage.enter(walk, entrance)
         return walk

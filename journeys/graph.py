@@ -81,6 +81,11 @@ def problems(graph: Any) -> list[Problem]:
     return sorted(found, key=lambda problem: problem.level is Level.WARNING)
 
 
+def boxes(graph: Any) -> Mapping[str, Box]:
+    """Those boxes of any JSON value that claims to be a graph whose settings can be used, by id. Never raises."""
+    return _Reading(graph).boxes
+
+
 def compiled(graph: Any) -> Plan:
     """The plan of a graph without errors; raises InvalidGraph for any other."""
     reading = _Reading(graph)

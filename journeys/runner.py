@@ -235,7 +235,15 @@ class Passage:
             if target := box.links.get(port):
                 self._log.append((place, moved, port, outcome.details))
                 following[version.id, target] += [
-                    Walk(walk.instance_id, walk.profile_id, walk.visit + 1, walk.entry_event_id, walk.hops)
+                    Walk(
+                        walk.instance_id,
+                        walk.profile_id,
+                        walk.visit + 1,
+                        walk.entry_event_id,
+                        walk.hops,
+                        Wake.ARRIVED,
+                        walk.event,
+                    )
                     for walk in moved
                 ]
             else:

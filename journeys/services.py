@@ -111,16 +111,17 @@ def _changed_draft(journey: Journey, graph: dict[str, Any], re_entry: str, revis
 
 def check_version(version: JourneyVersion) -> list[Problem]:
     """Everything that stands in the way of publishing, and the warnings; errors first."""
-    found = graphs.problems(version.graph)
-    if any(problem.level is Level.ERROR for problem in found):
-        return found
-    boxes = graphs.compiled(version.graph).boxes.values()
-    errors = [
-        Problem(Level.ERROR, box.id, sentence)
-        for box in boxes
-        for sentence in box.activity.problems(box.config)
+    return check_graph(version.graph)
+
+
+def check_graph(graph: Any) -> list[Problem]:
+    """The same for a graph that is not stored. Never raises."""
+    found = graphs.problems(graph) + [
+        Problem(Level.WARNING if finding.is_warning else Level.ERROR, box.id, finding.message, finding.field)
+        for box in graphs.boxes(graph).values()
+        for finding in box.activity.problems(box.config)
     ]
-    return errors + found
+    return sorted(found, key=lambda problem: problem.level is Level.WARNING)
 
 
 def publish_journey(*, journey: Journey, user: User | None, now: datetime) -> JourneyVersion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from django.utils.encoding import force_str
 from rest_framework import serializers
 
 from ajo.documentation import folder
+from ajo.lib.rest import Described, describe
 from channels.providers import registry as providers
 from journeys.activities import registry as activities
 from profiles.models import Channel
 
 SETTINGS = {"journey activity": "Config", "channel provider": "Settings"}
 KINDS = [(registry, cls) for registry in (activities, providers) for cls in registry]
+WIDGETS = {"", "content", "configuration", "event", "attribute", "expression", "json", "textarea"}
 KEY = re.compile(r"[a-z][a-z0-9_]*\Z")
 every_kind = pytest.mark.parametrize(("registry", "cls"), KINDS, ids=[cls.kind for _, cls in KINDS])
 every_activity = pytest.mark.parametrize("cls", list(activities), ids=lambda cls: cls.kind)
@@ -47,6 +50,8 @@ def example(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
             values[name] = next(iter(field.choices))
         elif isinstance(field, serializers.Serializer):
             values[name] = example(field)
+        elif isinstance(field, serializers.ListSerializer):
+            values[name] = [example(field.child)]
         else:
             values[name] = next(EXAMPLES[base] for base in type(field).__mro__ if base in EXAMPLES)
     return values
@@ -152,6 +157,32 @@ def test_its_exits_are_keys_that_do_not_change(cls: Any) -> None:
     assert ports == list(cls().ports(config)) == list(dict.fromkeys(ports))
     assert all(KEY.match(port) for port in ports)
     assert cls.optional_ports <= set(ports)
+
+
+@every_activity
+def test_it_has_words_for_the_canvas(cls: Any) -> None:
+    config = validated(cls.Config, example(cls.Config()))
+    ports = cls().ports(config)
+    labels = [force_str(cls().port_label(config, port)) for port in ports]
+    assert len(set(labels)) == len(labels), "Two lines that leave the box look alike."
+    assert all(labels) or len(labels) == 1
+    assert len(force_str(cls().summary(config))) < 100
+
+
+def every_field(described: list[Described]) -> Iterator[tuple[Described, list[Described]]]:
+    """Each field with those that stand beside it in the form, nested ones too."""
+    for field in described:
+        yield field, described
+        yield from every_field(field.get("fields", []))
+
+
+@every_kind
+def test_its_form_asks_with_known_widgets_and_hides_by_fields_that_exist(registry: Any, cls: Any) -> None:
+    for field, beside in every_field(describe(settings_of(registry, cls))):
+        assert field["widget"] in WIDGETS
+        for name, values in (field["shown_when"] or {}).items():
+            (asked,) = [other for other in beside if other["name"] == name]
+            assert set(values) <= {choice["value"] for choice in asked["choices"]}
 
 
 @every_activity

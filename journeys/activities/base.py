@@ -35,7 +35,18 @@ class Walk(NamedTuple):
     hops: int = 0
     wake: Wake = Wake.ARRIVED
     event: StreamEvent | None = None
-    """The event that woke it; None unless `wake` is EVENT."""
+    """The event at hand: the one that let the person in or ended the wait, until the next wait. None after a clock."""
+
+
+class Finding(NamedTuple):
+    """What only the whole system can find wrong with the settings of a box."""
+
+    message: str
+    """A sentence with the remedy."""
+    field: str = ""
+    """The setting, nested ones with dots: paths.0.expression."""
+    is_warning: bool = False
+    """It can be published all the same, but probably does not do what was meant."""
 
 
 class Park(NamedTuple):
@@ -121,8 +132,8 @@ class Activity:
         """Does everybody wait here for a while, however often they come? Only a loop with such a box is allowed."""
         return self.may_park
 
-    def problems(self, config: Mapping[str, Any]) -> Sequence[str]:
-        """What validation of the settings alone cannot see, as sentences: asked at publish, may read the database."""
+    def problems(self, config: Mapping[str, Any]) -> Sequence[Finding]:
+        """What validation of the settings alone cannot see: asked at publish, may read the database."""
         return ()
 
     def content_keys(self, config: Mapping[str, Any]) -> Sequence[str]:

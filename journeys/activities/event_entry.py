@@ -13,7 +13,10 @@ from journeys.activities.base import Activity, Outcome, Place, Walk
 
 class Config(serializers.Serializer[Any]):
     event = serializers.CharField(
-        max_length=200, label=_("Event"), help_text=_("The name of the event as your sources send it.")
+        max_length=200,
+        label=_("Event"),
+        help_text=_("The name of the event as your sources send it."),
+        style={"widget": "event"},
     )
 
 
@@ -29,6 +32,9 @@ class EventEntry(Activity):
     Config = Config
     is_entry = True
     uses_database = False
+
+    def summary(self, config: Mapping[str, Any]) -> str:
+        return str(config["event"])
 
     def event_names(self, config: Mapping[str, Any]) -> Sequence[str]:
         return (config["event"],)

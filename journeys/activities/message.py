@@ -11,7 +11,7 @@ from rest_framework import serializers
 from channels.delivery import Draft
 from channels.models import CauseKind, ChannelConfiguration, Content, ContentVersion, MessageClass, Variant
 from journeys.activities import registry
-from journeys.activities.base import Activity, Outcome, Place, Walk
+from journeys.activities.base import Activity, Finding, Outcome, Place, Walk
 
 _CLASSES = {member.name.lower(): member for member in MessageClass}
 _CAUSE = CauseKind.JOURNEY_INSTANCE.value
@@ -22,9 +22,13 @@ class Config(serializers.Serializer[Any]):
         max_length=60,
         label=_("Content"),
         help_text=_("The key of the content; publishing pins its current version."),
+        style={"widget": "content"},
     )
     configuration = serializers.SlugField(
-        max_length=60, label=_("Channel configuration"), help_text=_("The key of the sender to use.")
+        max_length=60,
+        label=_("Channel configuration"),
+        help_text=_("The key of the sender to use."),
+        style={"widget": "configuration"},
     )
     message_class = serializers.ChoiceField(
         choices=[(name, member.label) for name, member in _CLASSES.items()],
@@ -57,36 +61,55 @@ class Message(Activity):
     def content_keys(self, config: Mapping[str, Any]) -> Sequence[str]:
         return (config["content"],)
 
-    def problems(self, config: Mapping[str, Any]) -> Sequence[str]:
+    def summary(self, config: Mapping[str, Any]) -> str:
+        return str(config["content"])
+
+    def problems(self, config: Mapping[str, Any]) -> Sequence[Finding]:
         found = []
         configuration = ChannelConfiguration.objects.filter(key=config["configuration"]).first()
         content = Content.objects.filter(key=config["content"]).first()
         if configuration is None:
             found.append(
-                f"There is no channel configuration {config['configuration']!r}, so nothing could be sent."
-                " Choose one that exists, or make it under Administration."
+                Finding(
+                    f"There is no channel configuration {config['configuration']!r}, so nothing could be sent."
+                    " Choose one that exists, or make it under Administration.",
+                    "configuration",
+                )
             )
         elif not configuration.is_active:
             found.append(
-                f"The channel configuration {configuration.key!r} is switched off, so nothing would be sent."
-                " Switch it on or choose another."
+                Finding(
+                    f"The channel configuration {configuration.key!r} is switched off, so nothing would be sent."
+                    " Switch it on or choose another.",
+                    "configuration",
+                )
             )
         if content is None:
             found.append(
-                f"There is no content {config['content']!r}, so there is nothing to send."
-                " Choose one that exists, or write it under Content."
+                Finding(
+                    f"There is no content {config['content']!r}, so there is nothing to send."
+                    " Choose one that exists, or write it under Content.",
+                    "content",
+                )
             )
         elif not content.versions.filter(
             state=ContentVersion.State.PUBLISHED, variants__isnull=False
         ).exists():
             found.append(
-                f"The content {content.key!r} has no published version, so there is nothing to send. Publish it first."
+                Finding(
+                    f"The content {content.key!r} has no published version, so there is nothing to send."
+                    " Publish it first.",
+                    "content",
+                )
             )
         if configuration and content and configuration.channel != content.channel:
             found.append(
-                f"The content {content.key!r} is written for {content.get_channel_display()}, the channel"
-                f" configuration {configuration.key!r} sends {configuration.get_channel_display()}."
-                " Choose two of the same channel."
+                Finding(
+                    f"The content {content.key!r} is written for {content.get_channel_display()}, the channel"
+                    f" configuration {configuration.key!r} sends {configuration.get_channel_display()}."
+                    " Choose two of the same channel.",
+                    "configuration",
+                )
             )
         return found
 

@@ -96,6 +96,12 @@ class Split(Activity):
     def ports(self, config: Mapping[str, Any]) -> Sequence[str]:
         return [path["id"] for path in config["paths"]]
 
+    def port_label(self, config: Mapping[str, Any], port: str) -> str:
+        return _in_words(next(path for path in config["paths"] if path["id"] == port))
+
+    def summary(self, config: Mapping[str, Any]) -> str:
+        return " · ".join(map(_in_words, config["paths"]))
+
     def prepare(self, place: Place) -> _Prepared:
         paths = place.config["paths"]
         # Keys, since they are the same in every version: whoever enters again by a later one goes the same way.
@@ -113,6 +119,10 @@ class Split(Activity):
             slot = slot_of(walk.profile_id, prepared.salt)
             moved[prepared.ports[bisect_right(prepared.ends, slot)]].append(walk)
         return Outcome(moved=dict(moved))
+
+
+def _in_words(path: Mapping[str, Any]) -> str:
+    return f"{Decimal(path['percent']).normalize():f} % {path.get('label') or path['id']}"
 
 
 def slot_of(profile_id: int, salt: bytes) -> int:

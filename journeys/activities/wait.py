@@ -8,12 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.utils.formats import date_format
+from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from ajo.lib import sql
 from journeys.activities import registry
-from journeys.activities.base import Activity, Outcome, Park, Place, Wake, Walk
+from journeys.activities.base import Activity, Finding, Outcome, Park, Place, Wake, Walk
 from journeys.moments import After, At, Next, Rule, find_zone, next_moment
 
 UNITS = {
@@ -22,6 +24,13 @@ UNITS = {
     "hours": (timedelta(hours=1), _("Hours")),
     "days": (timedelta(days=1), _("Days")),
     "weeks": (timedelta(weeks=1), _("Weeks")),
+}
+_COUNTED = {
+    "seconds": ngettext_lazy("%(n)d second", "%(n)d seconds", "n"),
+    "minutes": ngettext_lazy("%(n)d minute", "%(n)d minutes", "n"),
+    "hours": ngettext_lazy("%(n)d hour", "%(n)d hours", "n"),
+    "days": ngettext_lazy("%(n)d day", "%(n)d days", "n"),
+    "weeks": ngettext_lazy("%(n)d week", "%(n)d weeks", "n"),
 }
 UNIT_CHOICES = [(key, label) for key, (_length, label) in UNITS.items()]
 LONGEST = timedelta(days=3_653)
@@ -66,7 +75,6 @@ class Config(serializers.Serializer[Any]):
             ("weekday", _("A weekday and hour")),
         ],
         label=_("Wait until"),
-        help_text=_("Only the settings of this choice count."),
     )
     amount = serializers.IntegerField(
         default=1,
@@ -74,18 +82,21 @@ class Config(serializers.Serializer[Any]):
         max_value=MOST_UNITS,
         label=_("How many"),
         help_text=_("Until some time has passed: how much, from one second to ten years."),
+        style={"shown_when": {"until": ["duration"]}},
     )
     unit = serializers.ChoiceField(
         choices=UNIT_CHOICES,
         default="days",
         label=_("Unit"),
         help_text=_("A day is 24 hours, also when the clocks change."),
+        style={"shown_when": {"until": ["duration"]}},
     )
     date = WallTimeField(
         default=None,
         allow_null=True,
         label=_("Date and time"),
         help_text=_("Whoever comes later goes on at once."),
+        style={"shown_when": {"until": ["date"]}},
     )
     weekdays = serializers.ListField(
         child=serializers.ChoiceField(choices=list(_WEEKDAYS.items())),
@@ -93,17 +104,20 @@ class Config(serializers.Serializer[Any]):
         max_length=7,
         label=_("Weekdays"),
         help_text=_("People go on on the first of these days that comes."),
+        style={"shown_when": {"until": ["weekday"]}},
     )
     time = serializers.TimeField(
         default=time(9),
         label=_("Hour"),
         help_text=_("The time on that day. Whoever comes later on the day waits for the next one."),
+        style={"shown_when": {"until": ["weekday"]}},
     )
     zone = serializers.ChoiceField(
         choices=[("person", _("The person's")), ("brand", _("The brand's"))],
         default="person",
         label=_("Whose clock"),
         help_text=_("The time zone of dates and hours. Where the person's is not known, the brand's counts."),
+        style={"shown_when": {"until": ["date", "weekday"]}},
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -144,11 +158,20 @@ class Wait(Activity):
     def rests(self, config: Mapping[str, Any]) -> bool:
         return config["until"] != "date"  # after the date, nobody waits any more
 
-    def problems(self, config: Mapping[str, Any]) -> Sequence[str]:
+    def summary(self, config: Mapping[str, Any]) -> str:
+        if config["until"] == "duration":
+            return in_words(config["amount"], config["unit"])
+        whose = gettext("their clock") if config["zone"] == "person" else gettext("the brand's clock")
+        if config["until"] == "date":
+            return f"{date_format(config['date'], 'j M Y H:i')}, {whose}"
+        days = ", ".join(str(_WEEKDAYS[day]) for day in _WEEKDAYS if day in config["weekdays"])
+        return f"{days} {config['time']:%H:%M}, {whose}"
+
+    def problems(self, config: Mapping[str, Any]) -> Sequence[Finding]:
         try:
             _brand_zone()
         except ValueError as error:
-            return [str(error)]
+            return [Finding(str(error))]
         return []
 
     def prepare(self, place: Place) -> _Prepared:
@@ -168,6 +191,11 @@ class Wait(Activity):
             else:
                 leaving += group
         return outcome
+
+
+def in_words(amount: int, unit: str) -> str:
+    """Such as “3 days”."""
+    return str(_COUNTED[unit] % {"n": amount})
 
 
 def _rule(config: Mapping[str, Any]) -> Rule:

@@ -8,13 +8,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from ajo.lib import sql
 from journeys.activities import registry
 from journeys.activities.base import Activity, Outcome, Park, Place, Wake, Walk
-from journeys.activities.wait import LONGEST, MOST_UNITS, TOO_LONG, UNIT_CHOICES, UNITS
+from journeys.activities.wait import LONGEST, MOST_UNITS, TOO_LONG, UNIT_CHOICES, UNITS, in_words
 from profiles.consumers import StreamEvent
 from profiles.models import EventType
 
@@ -28,7 +29,10 @@ _exactly = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 class Config(serializers.Serializer[Any]):
     event = serializers.CharField(
-        max_length=200, label=_("Event"), help_text=_("The name of the event as your sources send it.")
+        max_length=200,
+        label=_("Event"),
+        help_text=_("The name of the event as your sources send it."),
+        style={"widget": "event"},
     )
     timeout_amount = serializers.IntegerField(
         min_value=1,
@@ -85,6 +89,15 @@ class WaitForEvent(Activity):
 
     def ports(self, config: Mapping[str, Any]) -> Sequence[str]:
         return ("event", "timeout")
+
+    def port_label(self, config: Mapping[str, Any], port: str) -> str:
+        return gettext("It happened") if port == "event" else gettext("Too late")
+
+    def summary(self, config: Mapping[str, Any]) -> str:
+        return gettext("%(event)s, at most %(time)s") % {
+            "event": config["event"],
+            "time": in_words(config["timeout_amount"], config["timeout_unit"]),
+        }
 
     def event_names(self, config: Mapping[str, Any]) -> Sequence[str]:
         return (config["event"],)

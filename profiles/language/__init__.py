@@ -17,7 +17,7 @@ catalogue of functions, Catalog that of fields.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -54,11 +54,14 @@ __all__ = [
     "compile_condition",
     "compile_python",
     "condition_to_sql",
+    "fields_of",
     "from_json",
     "parse",
+    "parse_checked",
     "print_tree",
     "to_json",
     "to_sql",
+    "type_of",
 ]
 
 
@@ -68,6 +71,12 @@ def parse(source: str, catalog: Catalog = EMPTY, *, expects: Type | None = None)
     for error in check(parsed.tree, catalog, expects=expects):
         raise parsed.locate(error)
     return parsed.tree
+
+
+def parse_checked(source: str) -> Node:
+    """The tree of a text that parse() took when it was stored. Its types are not checked again, so that a field which
+    was declared anew since makes an expression missing or false, and never makes it unreadable."""
+    return parse_syntax(source).tree
 
 
 def from_json(data: Any) -> Node:
@@ -93,6 +102,21 @@ def check(tree: Node, catalog: Catalog = EMPTY, *, expects: Type | None = None) 
             )
         ]
     return resolution.problems
+
+
+def type_of(tree: Node, catalog: Catalog = EMPTY) -> Type:
+    """What it holds."""
+    return resolve(tree, catalog).step.type
+
+
+def fields_of(tree: Node) -> Iterator[Field]:
+    """The fields that it reads, from left to right, as often as they stand there."""
+    match tree:
+        case Field():
+            yield tree
+        case Call(args=children) | Items(items=children):
+            for child in children:
+                yield from fields_of(child)
 
 
 def compile_python(tree: Node, catalog: Catalog = EMPTY) -> Callable[[Scope], Any]:

@@ -202,3 +202,11 @@ def test_every_path_must_lead_somewhere() -> None:
     (problem,) = graph.problems(drawn)
 
     assert "exit 'c'" in problem.message
+
+
+def test_its_words_for_the_canvas() -> None:
+    paths = [{"id": "a", "label": "A", "percent": "33.30"}, {"id": "rest", "percent": "66.7"}]
+    serializer = Config(data={"paths": paths})
+    assert serializer.is_valid()
+    assert Split().summary(serializer.validated_data) == "33.3 % A · 66.7 % rest"
+    assert Split().port_label(serializer.validated_data, "rest") == "66.7 % rest"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from journeys import graph, services
-from journeys.activities.wait import Config
+from journeys.activities.wait import Config, Wait
 from journeys.models import JourneyInstance, JourneyWait, StepLog
 from journeys.moments import After, At, Next, Rule, find_zone, first_instant, next_moment
 from tests.factories import NOW, make_profile
@@ -349,3 +349,21 @@ def test_a_wrong_zone_of_the_brand_lets_people_stand_still(
 
     assert not JourneyInstance.objects.exists()
     assert f"{version} cannot run: AJO_BRAND_TIME_ZONE is 'Berlin'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"until": "duration", "amount": 1, "unit": "days"}, "1 day"),
+        ({"until": "duration", "amount": 3, "unit": "weeks"}, "3 weeks"),
+        ({"until": "date", "date": "2026-12-24T18:05"}, "24 Dec 2026 18:05, their clock"),
+        (
+            {"until": "weekday", "weekdays": ["thursday", "tuesday"], "time": "09:00", "zone": "brand"},
+            "Tuesday, Thursday 09:00, the brand's clock",
+        ),
+    ],
+)
+def test_its_words_for_the_canvas(config: dict[str, Any], words: str) -> None:
+    serializer = Config(data=config)
+    assert serializer.is_valid(), serializer.errors
+    assert Wait().summary(serializer.validated_data) == words

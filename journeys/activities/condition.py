@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from journeys.activities import registry
+from journeys.activities.base import Activity, Finding, Outcome, Place, Walk
+from journeys.expressions import Reader, Sight, find_problems
+from profiles.catalog import read_catalog
+from profiles.language import Scope, Type, compile_condition, parse_checked, print_tree
+
+ELSE = "else"
+_NOBODY = "No condition was true."
+
+
+class PathConfig(serializers.Serializer[Any]):
+    id = serializers.RegexField(
+        r"\A[a-z][a-z0-9_]*\Z",
+        max_length=60,
+        label=_("Key"),
+        help_text=_("The name of the exit: small letters, digits and underscores."),
+    )
+    label = serializers.CharField(
+        max_length=60, default="", allow_blank=True, label=_("Name"), help_text=_("What the canvas shows.")
+    )
+    expression = serializers.CharField(
+        max_length=10_000,
+        default="",
+        allow_blank=True,
+        label=_("Condition"),
+        help_text=_('Such as profile.tier == "gold" && entry.total > 100.'),
+        style={"widget": "expression"},
+    )
+
+
+class Config(serializers.Serializer[Any]):
+    paths = PathConfig(
+        many=True,
+        default=[{"id": "yes", "label": "Yes", "expression": ""}],
+        min_length=1,
+        max_length=50,
+        label=_("Paths"),
+        help_text=_("The first path whose condition is true is taken, from top to bottom."),
+    )
+
+    def validate_paths(self, paths: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        ids = [path["id"] for path in paths]
+        if twice := {path_id for path_id in ids if ids.count(path_id) > 1}:
+            raise serializers.ValidationError(
+                gettext("Two paths have the key %(key)s. Give each path a key of its own.")
+                % {"key": repr(min(twice))}
+            )
+        if ELSE in ids:
+            raise serializers.ValidationError(
+                gettext(
+                    "“else” is the exit of those for whom no condition is true. Choose another key for the path."
+                )
+            )
+        return paths
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    port: str
+    holds: Callable[[Scope], bool]
+    reason: str
+    """For the step log."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    paths: Sequence[_Path]
+    reader: Reader
+
+    def choose(self, sight: Sight, now: datetime) -> tuple[str, str]:
+        """(port, reason)"""
+        scope = self.reader.scope(sight, now)
+        for path in self.paths:
+            if path.holds(scope):
+                return path.port, path.reason
+        return ELSE, _NOBODY
+
+
+@registry.register
+class Condition(Activity):
+    """Each person goes the first way whose condition is true, or the last one when none is."""
+
+    kind = "condition"
+    label = _("Condition")
+    category = "flow"
+    icon = "fork_right"
+    help = _("Sends people different ways by their attributes and by the events that brought them here.")
+    Config = Config
+
+    def ports(self, config: Mapping[str, Any]) -> Sequence[str]:
+        return [*(path["id"] for path in config["paths"]), ELSE]
+
+    def port_label(self, config: Mapping[str, Any], port: str) -> str:
+        if port == ELSE:
+            return gettext("Else")
+        return next(_name(path) for path in config["paths"] if path["id"] == port)
+
+    def summary(self, config: Mapping[str, Any]) -> str:
+        return " · ".join([*map(_name, config["paths"]), gettext("Else")])
+
+    def problems(self, config: Mapping[str, Any]) -> Sequence[Finding]:
+        catalog = read_catalog()
+        return [
+            finding
+            for index, path in enumerate(config["paths"])
+            for finding in find_problems(
+                path["expression"],
+                catalog,
+                expects=Type.BOOLEAN,
+                field=f"paths.{index}.expression",
+                where=f"The condition of the path {_name(path)!r}",
+            )
+        ]
+
+    def prepare(self, place: Place) -> _Prepared:
+        catalog = read_catalog()
+        paths = place.config["paths"]
+        trees = [parse_checked(path["expression"]) for path in paths]
+        return _Prepared(
+            paths=[
+                _Path(
+                    path["id"],
+                    compile_condition(tree, catalog),
+                    f"{_name(path)}: {print_tree(tree)} was true.",
+                )
+                for path, tree in zip(paths, trees, strict=True)
+            ],
+            reader=Reader(trees),
+        )
+
+    def step(self, walks: Sequence[Walk], place: Place, now: datetime) -> Outcome:
+        prepared: _Prepared = place.prepared
+        chosen: dict[Sight, tuple[str, str]] = {}  # many people look alike to a condition
+        moved: dict[str, list[Walk]] = defaultdict(list)
+        details: dict[int, str] = {}
+        for walk, sight in zip(walks, prepared.reader.read(walks), strict=True):
+            if (choice := chosen.get(sight)) is None:
+                choice = chosen[sight] = prepared.choose(sight, now)
+            port, details[walk.instance_id] = choice
+            moved[port].append(walk)
+        return Outcome(moved=dict(moved), details=details)
+
+
+def _name(path: Mapping[str, Any]) -> str:
+    return path.get("label") or str(path["id"])

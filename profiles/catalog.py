@@ -1,0 +1,24 @@
+"""What the declarations of attributes say, as the catalogue that expressions are checked and compiled with."""
+
+from __future__ import annotations
+
+from profiles.language import Catalog, Field, FieldDefinition, Type
+from profiles.models import AttributeDefinition
+
+# What the stream step itself fills in, as text, whether it was declared or not.
+_KEPT_BY_US = ("email", "phone", "time_zone", "locale")
+
+
+def read_catalog() -> Catalog:
+    """One statement, and nothing is kept: whoever needs it often in one request reads it once and passes it on."""
+    ours = [FieldDefinition(Field("profile", (key,)), Type.TEXT) for key in _KEPT_BY_US]
+    declared = [
+        FieldDefinition(
+            Field("profile", (definition.key,)),
+            Type(definition.type),
+            definition.label,
+            definition.description,
+        )
+        for definition in AttributeDefinition.objects.all()
+    ]
+    return Catalog([*ours, *declared])
