@@ -280,6 +280,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600.0},
     },
+    "old idempotency keys": {
+        "task": "ajo.core.tasks.purge_idempotency_keys",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
 }
 
 # --- the product ---------------------------------------------------------------------------------------------
@@ -306,17 +311,28 @@ AJO_MAILBOX_OPEN = envbool(
 )
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["ajo.core.permissions.IsStaffOrHasApiKey"],
+    # The key first: its scheme is named in the answer 401.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "ajo.core.rest.authentication.ApiKeyAuthentication",
+        "ajo.core.rest.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["ajo.core.rest.permissions.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PARSER_CLASSES": ["ajo.core.rest.parsing.StrictJsonParser"],
+    "DEFAULT_SCHEMA_CLASS": "ajo.core.rest.schema.DoorSchema",
+    "DEFAULT_METADATA_CLASS": None,  # the schema describes the calls; OPTIONS is answered with 405
+    "EXCEPTION_HANDLER": "ajo.core.rest.problems.handle",
+    "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Journey optimizer",
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "JourneyVersionState": "journeys.models.JourneyVersion.State",
+        "InstanceState": "journeys.api.serializers.INSTANCE_STATES",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "ajo.api.ingest_schema.add_ingest",

@@ -37,6 +37,10 @@ class JourneyRefused(Exception):
         self.problems = tuple(problems)
 
 
+class StaleRevision(JourneyRefused):
+    """Somebody else saved or published the draft in the meantime, so it was not overwritten."""
+
+
 def create_journey(*, key: str, name: str, user: User | None, description: str = "") -> Journey:
     """A journey with an empty draft."""
     try:
@@ -84,7 +88,7 @@ def save_draft(
                 "save_journey", journey, user=user, version=draft.number, revision=draft.revision
             )
     except IntegrityError:
-        raise JourneyRefused(
+        raise StaleRevision(
             f"Somebody else has begun a draft of {journey} in the meantime. Load it and make your changes there."
         ) from None
     except DataError:
@@ -102,7 +106,7 @@ def _new_draft(journey: Journey, graph: dict[str, Any], re_entry: str) -> Journe
 def _changed_draft(journey: Journey, graph: dict[str, Any], re_entry: str, revision: int) -> JourneyVersion:
     found = journey.versions.filter(state=State.DRAFT, revision=revision)
     if not found.update(graph=graph, re_entry=re_entry, revision=revision + 1):
-        raise JourneyRefused(
+        raise StaleRevision(
             f"The draft of {journey} is no longer at revision {revision}: somebody saved or published it in the"
             " meantime, and nothing was overwritten. Load it again and repeat your changes."
         )
@@ -202,6 +206,15 @@ def stop_journey(*, journey: Journey, user: User | None, now: datetime) -> list[
     """
     # Durable: within another transaction the people's locks would be held together with the versions'.
     with transaction.atomic(durable=True):
+        versions = begin_stop(journey=journey, user=user)
+    for version in versions:
+        finish_stop(version=version, now=now)
+    return versions
+
+
+def begin_stop(*, journey: Journey, user: User | None) -> list[JourneyVersion]:
+    """The first half of `stop_journey`, for a caller with a transaction of its own: `finish_stop` comes after it."""
+    with transaction.atomic():
         lock_versions()
         versions = list(running_versions().filter(journey=journey))
         if not versions:
@@ -209,8 +222,6 @@ def stop_journey(*, journey: Journey, user: User | None, now: datetime) -> list[
         for version in versions:
             _move(version, version.state, State.STOPPED)
             AuditEvent.record("stop_journey", journey, user=user, version=version.number)
-    for version in versions:
-        finish_stop(version=version, now=now)
     return versions
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from ajo.api import views
@@ -14,4 +14,6 @@ urlpatterns = [
     ),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("status/", views.StatusView.as_view(), name="api-status"),
+    path("", include("journeys.api.urls")),
+    re_path("", views.NothingView.as_view()),
 ]

@@ -10,6 +10,8 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from rest_framework_api_key.models import AbstractAPIKey
 
+from ajo.core import acting
+
 
 class User(AbstractUser):
     """Somebody who works with the product. People whom the brand reaches are profiles."""
@@ -54,7 +56,7 @@ class AuditEvent(models.Model):
             user=user if getattr(user, "pk", None) else None,
             object_kind=target._meta.label_lower,
             object_key=str(getattr(target, "key", target.pk)),
-            data=data,
+            data=data | ({"api_key": prefix} if (prefix := acting.api_key()) else {}),
         )
 
 

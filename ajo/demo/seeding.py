@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from ajo.core.models import ApiKey, User
+from ajo.core.scopes import SCOPES
 from ajo.demo import BRAND, SENDER_ADDRESS, WELCOME_EVENT, welcome
 from ajo.demo.history import EVENT_TYPES, history
 from ajo.demo.people import ATTRIBUTES, people
@@ -75,7 +76,7 @@ def seed_demo(*, profiles: int, seed: int, url: str, now: datetime, make_secret:
             key: Source.objects.create(key=key, name=name, write_key=f"wk_{make_secret()}")
             for key, name in SOURCES.items()
         }
-        _key, api_key = ApiKey.objects.create_key(name=f"{LOGIN} key", created_by=user)
+        _key, api_key = ApiKey.objects.create_key(name=f"{LOGIN} key", created_by=user, scopes=list(SCOPES))
         _declare_attributes()
         _write_profiles(cur, profiles=profiles, seed=seed, sources=list(sources.values()), now=now)
         _publish_welcome(user, now)

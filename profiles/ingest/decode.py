@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ajo.lib import json_values
 from profiles.ingest import json_shape
 from profiles.ingest.clock import moment, occurred_at
 from profiles.models import RESERVED_EVENT_TYPES, EventKind
@@ -335,9 +336,9 @@ def _document(raw: msgspec.Raw, field: str) -> tuple[str, dict[str, Any]]:
             "malformed_json", field, f"`{field}` is not JSON: {json_shape.reason(error)}."
         ) from None
     could_be_deep = len(text) > 2 * MAX_DEPTH and text.count("{") + text.count("[") > MAX_DEPTH
-    if could_be_deep and json_shape.is_deeper(parsed, MAX_DEPTH):
+    if could_be_deep and json_values.is_deeper(parsed, MAX_DEPTH):
         raise _EventRefused("too_deep", field, f"`{field}` nests more than {MAX_DEPTH} levels deep.")
-    if "\\u0000" in text and (path := json_shape.path_of_nul(parsed, field)):
+    if "\\u0000" in text and (path := json_values.path_of_nul(parsed, field)):
         raise _EventRefused("nul_character", path, "The character NUL (\\u0000) cannot be stored. Remove it.")
     return text, parsed
 

@@ -7,7 +7,6 @@ refused batch is cut into its events by brackets and commas alone, and each is t
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import msgspec
 
@@ -79,36 +78,4 @@ def blame(text: bytes, depth: int = 3) -> str | None:
         except PARSE_ERRORS:
             inner = blame(value, depth - 1) if depth > 1 else None
             return f"{name}.{inner}" if inner else name
-    return None
-
-
-def is_deeper(value: Any, limit: int) -> bool:
-    """Whether a parsed document nests objects and arrays more than `limit` deep."""
-    level = [value]
-    for _ in range(limit):
-        level = [
-            child
-            for item in level
-            if isinstance(item, dict | list)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return False
-    return any(isinstance(item, dict | list) for item in level)
-
-
-def path_of_nul(value: Any, path: str) -> str | None:
-    """The dotted path of the first text or name that holds the character NUL, which PostgreSQL cannot store."""
-    if isinstance(value, str):
-        return path if "\0" in value else None
-    if isinstance(value, dict):
-        for key, child in value.items():
-            if "\0" in key:
-                return path
-            if found := path_of_nul(child, f"{path}.{key}"):
-                return found
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            if found := path_of_nul(child, f"{path}.{index}"):
-                return found
     return None

@@ -1,0 +1,44 @@
+"""What an API key may be allowed, and the permissions that a person needs for the same: one table for both."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One thing that a key may do. `permissions` are what a member of staff needs for it; none: all of them may."""
+
+    label: Any
+    permissions: tuple[str, ...] = ()
+
+
+SCOPES: dict[str, Scope] = {
+    "catalogue:read": Scope(_("Read the names of activities, events, attributes and channel configurations")),
+    "profiles:read": Scope(_("Read profiles and their timelines"), ("profiles.view_profile",)),
+    "profiles:write": Scope(_("Note what profiles consent to"), ("profiles.change_profile",)),
+    "journeys:read": Scope(_("Read journeys, their counts and who is in them"), ("journeys.view_journey",)),
+    "journeys:write": Scope(
+        _("Write journeys and their drafts"), ("journeys.add_journey", "journeys.change_journey")
+    ),
+    "journeys:publish": Scope(_("Publish journeys"), ("journeys.publish_journey",)),
+    "journeys:operate": Scope(_("Pause, resume, close and stop journeys"), ("journeys.operate_journey",)),
+    "contents:read": Scope(_("Read content"), ("channels.view_content",)),
+    "contents:write": Scope(
+        _("Write content and its drafts"), ("channels.add_content", "channels.change_content")
+    ),
+    "contents:publish": Scope(_("Publish content"), ("channels.publish_content",)),
+    "contents:proof": Scope(_("Send a proof to an address"), ("channels.send_proof",)),
+    "messages:read": Scope(_("Read messages and their source"), ("channels.view_message",)),
+    "suppressions:read": Scope(_("Read which addresses are never sent to"), ("channels.view_suppression",)),
+    "suppressions:write": Scope(_("Add addresses that are never sent to"), ("channels.add_suppression",)),
+}
+
+
+def unknown(scopes: Collection[str]) -> list[str]:
+    """Those that are no scopes, in their order."""
+    return [scope for scope in scopes if scope not in SCOPES]
