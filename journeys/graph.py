@@ -14,6 +14,7 @@ from typing import Any, TypeGuard
 
 from journeys.activities import registry
 from journeys.activities.base import Activity
+from journeys.models import StepLog
 
 MAX_ACTIVITIES = 500
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}\Z", re.ASCII)
@@ -238,6 +239,12 @@ class _Reading:
     def _check_ports(self) -> None:
         for box in self.boxes.values():
             for port in box.ports:
+                if port in StepLog.Word:
+                    self._error(
+                        box.id,
+                        f"{box.id!r} has an exit {port!r}, a word that says in the step log how a walk ended. Choose"
+                        " another key for it.",
+                    )
                 if port not in box.links and port not in box.activity.optional_ports:
                     self._error(
                         box.id,

@@ -13,6 +13,7 @@ import psycopg
 from channels import delivery
 from channels.models import CauseKind
 from journeys.models import JourneyInstance, ReEntry
+from journeys.tallies import COUNT_LOGGED
 
 ACTIVE = JourneyInstance.State.ACTIVE.value
 MERGED = JourneyInstance.State.MERGED.value
@@ -35,14 +36,16 @@ INSERT INTO journey_wait (instance_id, version_id, activity, visit, profile_id, 
 SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::int[], %b::bigint[], %b::timestamptz[], %b::int[],
     %b::text[])
 """
-END_INSTANCES = """
+END_INSTANCES = f"""
 WITH merged AS (
     UPDATE journey_instance SET state = %s, ended_at = %b::timestamptz WHERE id = ANY(%b::bigint[]) AND state = 0
     RETURNING id, visit, version_id, activity
+), logged AS (
+    INSERT INTO step_log (instance_id, visit, version_id, activity, outcome, detail, at)
+    SELECT id, visit, version_id, activity, 'merged', 'The person was already walking this journey.', %b::timestamptz
+    FROM merged RETURNING version_id, activity, outcome, at
 )
-INSERT INTO step_log (instance_id, visit, version_id, activity, outcome, detail, at)
-SELECT id, visit, version_id, activity, 'merged', 'The person was already walking this journey.', %b::timestamptz
-FROM merged
+{COUNT_LOGGED}
 """
 
 

@@ -167,8 +167,18 @@ class JourneyWait(models.Model):
 class StepLog(models.Model):
     """What one step of one walk did, and why. Append-only.
 
-    Key: (instance, visit). Met by: nobody but the holder of the profile's lock.
+    Key: (instance, visit). Met by: nobody but the holder of the profile's lock. Every row is counted by a
+    StepCountDelta that the same statement writes.
     """
+
+    class Word(models.TextChoices):
+        """What stands for the outcome of a step that left by no exit; an exit may not have such a name."""
+
+        WAITS_AGAIN = "waits again", _("Waits again")  # on the same box
+        ENDED = "ended", _("Ended")
+        FAILED = "failed", _("Failed")
+        STOPPED = "stopped", _("Stopped")
+        MERGED = "merged", _("Merged")
 
     pk = models.CompositePrimaryKey("instance_id", "visit")
     instance = models.ForeignKey(JourneyInstance, models.DO_NOTHING, db_constraint=False, db_index=False)

@@ -24,6 +24,8 @@ from journeys.activities.base import Outcome, Park, Place, Wake, Walk
 from journeys.graph import Box
 from journeys.models import JourneyInstance
 from journeys.plans import CompiledVersion, Versions, read_versions
+from journeys.tallies import COUNT_LOGGED
+from profiles.services import update_attributes
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +72,7 @@ RETURNING w.version_id, w.activity, w.instance_id, w.profile_id, w.visit, i.entr
 
 # Everything downstream joins `stepped`, never the claim: what the visit check refused writes nothing. What many rows
 # have in common comes once, in an array of its own, and the rows name its place in it: arrays cost a batch most time.
-WRITE = """
+WRITE = f"""
 WITH claimed AS MATERIALIZED (
     SELECT t.instance_id, t.claimed_visit, s.activity, t.visit, s.state, t.hops
     FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::int[], %s::smallint[])
@@ -105,6 +107,9 @@ WITH claimed AS MATERIALIZED (
     JOIN stepped s ON s.id = t.instance_id
     JOIN unnest(%s::bigint[], %b::text[], %b::text[]) WITH ORDINALITY AS o(version_id, activity, outcome, spot)
         ON o.spot = t.spot
+    RETURNING version_id, activity, outcome, at
+), counted AS (
+    {COUNT_LOGGED}
 )
 SELECT c.instance_id FROM claimed c LEFT JOIN moved m ON m.id = c.instance_id WHERE m.id IS NULL
 """
@@ -114,7 +119,7 @@ ORDER BY instance_id LIMIT %s
 """
 LOCK_PROFILES = "SELECT id FROM profile WHERE id = ANY(%b::bigint[]) ORDER BY id FOR NO KEY UPDATE"
 # A wait that a merge has given to another profile since it was read is left: that profile is not locked.
-STOP = """
+STOP = f"""
 WITH gone AS (
     DELETE FROM journey_wait w USING unnest(%b::bigint[], %b::bigint[]) AS t(instance_id, profile_id)
     WHERE w.instance_id = t.instance_id AND w.profile_id = t.profile_id AND w.version_id = %s
@@ -123,9 +128,12 @@ WITH gone AS (
     UPDATE journey_instance i SET state = %s, ended_at = %b::timestamptz FROM gone
     WHERE i.id = gone.instance_id AND i.visit = gone.visit AND i.state = 0
     RETURNING i.id, i.visit, i.version_id, i.activity
+), logged AS (
+    INSERT INTO step_log (instance_id, visit, version_id, activity, outcome, detail, at)
+    SELECT id, visit, version_id, activity, 'stopped', 'The journey was stopped.', %b::timestamptz FROM stopped
+    RETURNING version_id, activity, outcome, at
 )
-INSERT INTO step_log (instance_id, visit, version_id, activity, outcome, detail, at)
-SELECT id, visit, version_id, activity, 'stopped', 'The journey was stopped.', %b::timestamptz FROM stopped
+{COUNT_LOGGED}
 """
 
 
@@ -332,7 +340,8 @@ class Passage:
 
 
 def decide(box: Box, place: Place, walks: Sequence[Walk], now: datetime) -> Outcome:
-    """Ask the activity; when it raises on data, halve the batch until the walk at fault is alone and fails."""
+    """Ask the activity and write the attributes that it sets. When data is bad, halve the batch until the walk at fault
+    is alone, which then fails and changes nothing."""
     try:
         if box.activity.uses_database:
             with transaction.atomic():  # a failed statement would else end the whole transaction
@@ -340,6 +349,9 @@ def decide(box: Box, place: Place, walks: Sequence[Walk], now: datetime) -> Outc
         else:
             outcome = box.activity.step(walks, place, now)
         _check(outcome, box, walks)
+        if outcome.updates:
+            with transaction.atomic():
+                update_attributes(outcome.updates, now)
     except DATA_ERRORS as error:
         if len(walks) > 1:
             middle = len(walks) // 2
@@ -398,6 +410,8 @@ def _check(outcome: Outcome, box: Box, walks: Sequence[Walk]) -> None:
         )
     if outcome.count() != len(walks):
         raise ValueError(f"{box.activity.kind} answered for {outcome.count()} of {len(walks)} walks.")
+    if outcome.parked and box.activity.is_entry:
+        raise ValueError(f"{box.activity.kind} parked a walk, but people only come in at an entry.")
     if any(park.due_at is None and park.event_type_id is None for park in outcome.parked):
         raise ValueError(f"{box.activity.kind} parked a walk that nothing would ever wake.")
 
@@ -413,6 +427,7 @@ def _joined(one: Outcome, other: Outcome) -> Outcome:
         failed=one.failed | other.failed,
         messages=one.messages + other.messages,
         details=one.details | other.details,
+        updates=one.updates | other.updates,
     )
 
 

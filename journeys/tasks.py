@@ -7,7 +7,7 @@ from celery import shared_task
 
 from ajo.lib import doorbell, sql
 from ajo.lib.claiming import drain
-from journeys import runner, services
+from journeys import runner, services, tallies
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,14 @@ def tick_journeys() -> None:
 def settle_versions() -> None:
     """Finish closed versions that are empty, and stops that were too large for one call."""
     services.settle_versions(now=_now())
+
+
+@shared_task(ignore_result=True)
+def fold_step_counts() -> None:
+    """Add the counts of new steps to the others."""
+    with sql.outage_in_a_line(logger):
+        if not drain(tallies.fold_step_counts).is_empty:
+            doorbell.ring(fold_step_counts.name)
 
 
 def _now() -> datetime:

@@ -109,6 +109,7 @@ class Activity:
     Config: ClassVar[type[serializers.Serializer[Any]]]
     """Validates the activity's settings; gives the API schema and the form that the canvas draws."""
     is_entry: ClassVar[bool] = False
+    """People come in here and go on at once: an entry parks nobody."""
     may_park: ClassVar[bool] = False
     """Walks may wait here."""
     optional_ports: ClassVar[frozenset[str]] = frozenset()

@@ -15,8 +15,9 @@ from ajo.lib.claiming import Drained
 from channels.models import Message
 from journeys import entry, plans, runner, tasks
 from journeys.activities import registry
-from journeys.activities.base import Outcome, Place, Walk
+from journeys.activities.base import Outcome, Park, Place, Walk
 from journeys.models import JourneyInstance, JourneyVersion, JourneyWait, StepLog
+from profiles.models import Profile
 from tests.factories import NOW, make_profile
 from tests.journeys.helpers import (
     Parking,
@@ -194,6 +195,61 @@ def test_the_task_rings_again_when_time_is_up(monkeypatch: pytest.MonkeyPatch) -
     assert rung == ["journeys.tasks.tick_journeys"]
 
 
+def stamp(monkeypatch: pytest.MonkeyPatch, **bad: str) -> None:
+    """Make Pass set the attribute `stamp` of everybody to the box's id, or to what `bad` says for this first name."""
+
+    def step(self: Pass, walks: Sequence[Walk], place: Place, now: datetime) -> Outcome:
+        people = Profile.objects.in_bulk([walk.profile_id for walk in walks])
+        names = {key: person.attributes["first_name"] for key, person in people.items()}
+        updates = {key: {"stamp": bad.get(name, place.activity)} for key, name in names.items()}
+        return Outcome(moved={"next": walks}, updates=updates)
+
+    monkeypatch.setattr(Pass, "uses_database", True)
+    monkeypatch.setattr(Pass, "step", step)
+
+
+def stamps() -> dict[str, str | None]:
+    return {
+        attributes["first_name"]: attributes.get("stamp")
+        for attributes in Profile.objects.values_list("attributes", flat=True)
+    }
+
+
+def test_the_next_box_sees_the_attributes_that_a_box_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    stamp(monkeypatch)
+    seen = []
+    step = Parking.step
+
+    def look(self: Parking, walks: Sequence[Walk], place: Place, now: datetime) -> Outcome:
+        seen.append(stamps())
+        return step(self, walks, place, now)
+
+    monkeypatch.setattr(Parking, "step", look)
+    wait = box("wait", "test_parking", minutes=5)
+    make_live(line(entry_box(), box("one", "test_pass"), wait, box("two", "test_pass"), box("end", "end")))
+    stream(*[make_event(make_profile(first_name=name).pk) for name in ("Ada", "Grace")])
+
+    assert seen == [{"Ada": "one", "Grace": "one"}]
+    assert Profile.objects.filter(attribute_times__stamp__gt=0).count() == 2
+
+    tick(later(5))
+
+    assert stamps() == {"Ada": "two", "Grace": "two"}
+
+
+def test_whose_attributes_cannot_be_written_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    stamp(monkeypatch, Grace="a\x00b")
+    make_live(line(entry_box(), box("one", "test_pass"), box("end", "end")))
+    names = ["Ada", "Grace", "Joan", "Mary", "Ruth"]
+    stream(*[make_event(make_profile(first_name=name).pk) for name in names])
+
+    assert stamps() == {name: None if name == "Grace" else "one" for name in names}
+    failed = JourneyInstance.objects.get(state=State.FAILED)
+    assert failed.profile.attributes["first_name"] == "Grace"
+    assert StepLog.objects.get(outcome="failed").activity == "one"
+    assert JourneyInstance.objects.filter(state=State.ENDED).count() == 4
+
+
 # --- breaking ------------------------------------------------------------------------------------------------
 
 
@@ -249,6 +305,19 @@ def test_an_answer_that_makes_no_sense_is_a_failure(
 
     assert JourneyInstance.objects.get().state == State.FAILED
     assert words in StepLog.objects.get(outcome="failed").detail
+
+
+def test_nobody_may_wait_at_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    entrance = registry.get("event_entry")
+    monkeypatch.setattr(
+        entrance, "step", lambda self, walks, place, now: Outcome(parked=[Park(walks[0], now)])
+    )
+    make_live(line(entry_box(), box("end", "end")))
+
+    stream(make_event(make_profile().pk))
+
+    assert JourneyInstance.objects.get().state == State.FAILED
+    assert "only come in at an entry" in StepLog.objects.get().detail
 
 
 def test_messages_of_half_a_batch_survive_the_other_half(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -329,7 +329,8 @@ def plant_claims_that_nobody_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     plant_a_clock_that_takes_no_profiles(monkeypatch)
     monkeypatch.setattr(entry, "READ_WAITS", planted(entry.READ_WAITS, " FOR UPDATE OF w"))
     bad = planted(runner.WRITE, " AND i.visit = c.claimed_visit AND i.state = 0")
-    bad = planted(bad, "ON o.spot = t.spot\n)", "ON o.spot = t.spot\n    ON CONFLICT DO NOTHING\n)")
+    returning = "RETURNING version_id, activity, outcome, at"
+    bad = planted(bad, returning, f"ON CONFLICT DO NOTHING {returning}")
     monkeypatch.setattr(runner, "WRITE", bad)
 
 
