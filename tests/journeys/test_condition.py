@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from journeys.activities.base import Finding, Place, Walk
 from journeys.activities.condition import Condition, Config
 from journeys.graph import Level
 from journeys.models import JourneyInstance, StepLog
+from profiles.consumers import StreamEvent
 from profiles.models import AttributeDefinition, Event, Profile
 from tests.factories import NOW, as_json, make_profile
 from tests.journeys.helpers import (
@@ -68,6 +70,15 @@ def way(expression: str, attributes: dict[str, Any], **properties: Any) -> str:
     person = make_profile(**attributes)
     stream(make_event(person.pk, **properties))
     return ways()[person.pk]
+
+
+def keep(*events: StreamEvent) -> None:
+    """Store them, as ingest does."""
+    for event in events:
+        Event.objects.create(
+            id=event.id, batch_id=1, source_id=1, event_type_id=event.event_type_id, kind=1,
+            occurred_at=NOW, user_id="x", properties=event.decoded(),
+        )  # fmt: skip
 
 
 def found(**expressions: str) -> list[Finding]:
@@ -156,10 +167,7 @@ def test_after_a_clock_there_is_an_entry_event_but_no_event_at_hand() -> None:
     make_live(condition_graph(rest, event="has(event.plan)", entry='entry.plan == "pro"'))
     person = make_profile()
     event = make_event(person.pk, plan="pro")
-    Event.objects.create(
-        id=event.id, batch_id=1, source_id=1, event_type_id=event.event_type_id, kind=1,
-        occurred_at=NOW, user_id="x", properties={"plan": "pro"},
-    )  # fmt: skip
+    keep(event)
     stream(event)
     tick(NOW + timedelta(days=1))
     assert ways() == {person.pk: "entry"}
@@ -170,7 +178,7 @@ def test_the_event_that_ended_the_wait_is_at_hand_until_the_next_wait() -> None:
     drawn = line(
         entry_box(),
         box("order", "wait_for_event", event="Order Completed", timeout_amount=3),
-        condition_box("first", big="event.total > 100 && !has(entry.total)"),
+        condition_box("first", big="event.total > 100 && entry.total == 5"),
         box("rest", "wait", until="duration", amount=1, unit="days"),
         condition_box("second", big="has(event.total)"),
         box("end", "end"),
@@ -184,7 +192,9 @@ def test_the_event_that_ended_the_wait_is_at_hand_until_the_next_wait() -> None:
     ]
     make_live(drawn)
     ada, bob = make_profile(), make_profile()
-    stream(make_event(ada.pk), make_event(bob.pk))
+    entries = [make_event(person.pk, total=5) for person in (ada, bob)]
+    keep(*entries)
+    stream(*entries)
     stream(
         make_event(ada.pk, "Order Completed", total=100.01), make_event(bob.pk, "Order Completed", total=100)
     )
@@ -199,6 +209,8 @@ def test_the_event_that_ended_the_wait_is_at_hand_until_the_next_wait() -> None:
     [
         ("profile.a + profile.b == 0.3", {"a": 0.1, "b": 0.2}, "yes"),
         ("profile.big > 1", {"big": 10**29}, "yes"),
+        ("entry.total == 12345678901234567.89", {}, "yes"),
+        ("entry.total == 12345678901234567.88", {}, "else"),
         ("profile.address.city == 'Oslo'", {"address": {"city": "Oslo"}}, "yes"),
         ("profile.address.city == 'Oslo'", {"address": "Oslo"}, "else"),
         ("profile['first name'] == 'A'", {"first name": "A"}, "yes"),
@@ -208,7 +220,11 @@ def test_the_event_that_ended_the_wait_is_at_hand_until_the_next_wait() -> None:
     ],
 )
 def test_values_are_read_exactly(expression: str, attributes: dict[str, Any], port: str) -> None:
-    assert way(expression, attributes) == port
+    make_live(condition_graph(yes=expression))
+    person = make_profile(**attributes)
+    event = make_event(person.pk)
+    stream(replace(event, properties='{"total": 12345678901234567.89}'))
+    assert ways() == {person.pk: port}
 
 
 @pytest.mark.django_db
