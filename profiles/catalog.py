@@ -22,3 +22,9 @@ def read_catalog() -> Catalog:
         for definition in AttributeDefinition.objects.all()
     ]
     return Catalog([*ours, *declared])
+
+
+def sensitive_attributes() -> frozenset[str]:
+    """Those whose values nobody should find in a log; one statement."""
+    found = AttributeDefinition.objects.filter(sensitivity=AttributeDefinition.Sensitivity.SENSITIVE)
+    return frozenset(found.values_list("key", flat=True))

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from profiles.language import evaluate, nodes, postgres
+from profiles.language import evaluate, nodes, postgres, values
 from profiles.language.catalog import EMPTY, Catalog, FieldDefinition
 from profiles.language.errors import LanguageError, Position
 from profiles.language.evaluate import Scope
@@ -62,6 +62,7 @@ __all__ = [
     "to_json",
     "to_sql",
     "type_of",
+    "values",
 ]
 
 

@@ -186,6 +186,17 @@ def from_json(value: Any, to: Type) -> Any:
             return None
 
 
+def to_json(value: Any) -> Any:
+    """A value of the language as it stands in data, numbers as Decimal; what was read from JSON stays what it is."""
+    if isinstance(value, Decimal):
+        return Decimal(write_decimal(value))
+    if isinstance(value, datetime):
+        return write_time(value)
+    if isinstance(value, Money):
+        return {"amount": write_decimal(value.amount), "currency": value.currency}
+    return value
+
+
 def _money(value: Any) -> Money | None:
     if not isinstance(value, dict):
         return None
