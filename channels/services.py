@@ -145,7 +145,7 @@ def unsubscribe(
     with transaction.atomic(durable=True):
         outbox.withhold_queued(
             [profile_id],
-            reason="The profile opted out of this channel.",
+            reason=outbox.REASON_OPTED_OUT,
             channel=channel,
             message_class=MessageClass.MARKETING,
         )

@@ -56,11 +56,15 @@ REASON_LOST = (
 REASON_POISON = (
     "It was taken up again and again without an outcome: it seems to kill the process that sends it."
 )
+REASON_MERGED = "The profile was merged into another one."
+REASON_NO_ADDRESS = "The profile has no usable address on this channel."
+REASON_SUPPRESSED = "The address is suppressed."
+REASON_OPTED_OUT = "The profile opted out of this channel."
 _REASONS = {
-    "reason_merged": "The profile was merged into another one.",
-    "reason_no_address": "The profile has no usable address on this channel.",
-    "reason_suppressed": "The address is suppressed.",
-    "reason_opted_out": "The profile opted out of this channel.",
+    "reason_merged": REASON_MERGED,
+    "reason_no_address": REASON_NO_ADDRESS,
+    "reason_suppressed": REASON_SUPPRESSED,
+    "reason_opted_out": REASON_OPTED_OUT,
 }
 
 
