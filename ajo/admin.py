@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from rest_framework_api_key.admin import APIKeyModelAdmin
 from rest_framework_api_key.models import APIKey
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from ajo.core.models import ApiKey, AuditEvent, User
+from ajo.core.scopes import SCOPES
 
 admin.site.unregister(Group)
 admin.site.unregister(APIKey)  # the package's own kind of key, which opens nothing here
@@ -32,13 +36,26 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     pass
 
 
+class ApiKeyForm(forms.ModelForm):
+    scopes = forms.MultipleChoiceField(
+        label=_("What it may do"),
+        choices=lambda: [(name, f"{name} – {scope.label}") for name, scope in SCOPES.items()],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        error_messages={"required": _("Choose at least one: a key that may do nothing opens nothing.")},
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ["name", "scopes", "expiry_date", "revoked"]
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(APIKeyModelAdmin, ModelAdmin):
     """The key itself is shown once, in the message after it was made."""
 
+    form = ApiKeyForm
     list_display = ("name", "prefix", "created_by", "created", "expiry_date", "revoked")
     list_select_related = ["created_by"]
-    exclude = ["scopes"]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any = None, change: bool = False) -> None:
         if not change:

@@ -333,6 +333,11 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "JourneyVersionState": "journeys.models.JourneyVersion.State",
         "InstanceState": "journeys.api.serializers.INSTANCE_STATES",
+        "MessageState": "channels.api.message_shapes.MESSAGE_STATES",
+        "MessageClass": "channels.api.message_shapes.MESSAGE_CLASSES",
+        "CauseKind": "channels.api.message_shapes.CAUSE_KINDS",
+        "ConsentState": "profiles.api.serializers.CONSENT_STATES",
+        "Channel": "profiles.api.serializers.CHANNELS",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

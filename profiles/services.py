@@ -13,7 +13,7 @@ from django.db import transaction
 from ajo.lib import sql
 from profiles.attributes import MAX_ATTRIBUTES, MAX_KEY_LENGTH, trait_time
 from profiles.identity import normalise
-from profiles.models import Consent, Identity, Profile
+from profiles.models import Consent, Identity, IdentityNamespace, Profile
 
 # Follows a chain of merges to its end; a merge that happens meanwhile is found by locking what comes out.
 _LIVING = """
@@ -111,6 +111,14 @@ def profiles_by_identity(namespace: int, values: Iterable[str]) -> dict[str, int
     rows = Identity.objects.filter(namespace_id=namespace, value__in=set(normalised.values()))
     owners = dict(rows.values_list("value", "profile_id"))
     return {value: owners[known] for value, known in normalised.items() if known in owners}
+
+
+def owners_of(text: str) -> set[int]:
+    """Ids of the profiles that own `text` as a whole identity of any kind: one index probe for each kind."""
+    found: set[int] = set()
+    for namespace in IdentityNamespace.objects.values_list("pk", flat=True):
+        found.update(profiles_by_identity(namespace, [text]).values())
+    return found
 
 
 def profile_by_identity(namespace: int, value: str) -> Profile | None:

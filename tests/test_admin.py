@@ -23,7 +23,8 @@ def test_the_pages_open(admin_client: Client, admin_user: User) -> None:
 
 def test_a_new_api_key_is_shown_once_and_knows_its_maker(admin_client: Client, admin_user: User) -> None:
     added = admin_client.post(
-        reverse("admin:core_apikey_add"), {"name": "reports", "expiry_date_0": "", "expiry_date_1": ""}
+        reverse("admin:core_apikey_add"),
+        {"name": "reports", "scopes": ["messages:read"], "expiry_date_0": "", "expiry_date_1": ""},
     )
     listed = admin_client.get(added["Location"]).content.decode()
     key = ApiKey.objects.get()

@@ -14,6 +14,8 @@ urlpatterns = [
     ),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("status/", views.StatusView.as_view(), name="api-status"),
+    path("", include("profiles.api.urls")),
+    path("", include("channels.api.urls")),
     path("", include("journeys.api.urls")),
     re_path("", views.NothingView.as_view()),
 ]

@@ -55,7 +55,7 @@ class AuditEvent(models.Model):
             action=action,
             user=user if getattr(user, "pk", None) else None,
             object_kind=target._meta.label_lower,
-            object_key=str(getattr(target, "key", target.pk)),
+            object_key=str(getattr(target, "key", target.pk))[:200],
             data=data | ({"api_key": prefix} if (prefix := acting.api_key()) else {}),
         )
 

@@ -34,7 +34,6 @@ SCOPES: dict[str, Scope] = {
     "contents:publish": Scope(_("Publish content"), ("channels.publish_content",)),
     "contents:proof": Scope(_("Send a proof to an address"), ("channels.send_proof",)),
     "messages:read": Scope(_("Read messages and their source"), ("channels.view_message",)),
-    "suppressions:read": Scope(_("Read which addresses are never sent to"), ("channels.view_suppression",)),
     "suppressions:write": Scope(_("Add addresses that are never sent to"), ("channels.add_suppression",)),
 }
 

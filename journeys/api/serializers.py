@@ -50,13 +50,13 @@ class GraphField(serializers.DictField):
     """Any JSON object: a draft may hold whatever is half drawn, and its problems say what is wrong with it."""
 
 
-class PortSerializer(serializers.Serializer[Any]):
+class ActivityPortSerializer(serializers.Serializer[Any]):
     id = serializers.CharField()
     label = serializers.CharField(allow_blank=True)
     is_optional = serializers.BooleanField(help_text="It may stay unconnected: who leaves by it ends there.")
 
 
-class KindSerializer(serializers.Serializer[Any]):
+class ActivityKindSerializer(serializers.Serializer[Any]):
     """A kind of activity, as the canvas offers it."""
 
     kind = serializers.CharField()
@@ -69,11 +69,11 @@ class KindSerializer(serializers.Serializer[Any]):
         child=serializers.DictField(), help_text="The form of its settings: name, label, help, type, limits."
     )
     defaults = serializers.DictField(help_text="The settings of a new one.")
-    ports = PortSerializer(many=True, help_text="The exits of a new one.")
+    ports = ActivityPortSerializer(many=True, help_text="The exits of a new one.")
 
 
 class BoxSerializer(serializers.Serializer[Any]):
-    ports = PortSerializer(many=True)
+    ports = ActivityPortSerializer(many=True)
     summary = serializers.CharField(allow_blank=True, help_text="What it does, in a few words.")
 
 
@@ -86,14 +86,14 @@ class GraphProblemSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
-class CheckedSerializer(serializers.Serializer[Any]):
+class CheckedGraphSerializer(serializers.Serializer[Any]):
     """What is wrong with a graph, and its boxes as they are drawn."""
 
     problems = GraphProblemSerializer(many=True)
     boxes = serializers.DictField(child=BoxSerializer(), help_text="By id of the box.")
 
 
-class VersionSerializer(serializers.Serializer[JourneyVersion]):
+class JourneyVersionSerializer(serializers.Serializer[JourneyVersion]):
     number = serializers.IntegerField()
     state = serializers.ChoiceField(JourneyVersion.State.choices)
     re_entry = serializers.ChoiceField(ReEntry.choices)
@@ -101,12 +101,12 @@ class VersionSerializer(serializers.Serializer[JourneyVersion]):
     ended_at = serializers.DateTimeField(allow_null=True)
 
 
-class VersionDetailSerializer(VersionSerializer):
+class JourneyVersionDetailSerializer(JourneyVersionSerializer):
     graph = GraphField()
     boxes = serializers.DictField(child=BoxSerializer(), help_text="By id of the box.")
 
 
-class DraftSerializer(CheckedSerializer):
+class JourneyDraftSerializer(CheckedGraphSerializer):
     number = serializers.IntegerField()
     revision = serializers.IntegerField(
         allow_null=True, help_text="Send it back when saving; null when there is no draft yet."
@@ -115,7 +115,7 @@ class DraftSerializer(CheckedSerializer):
     re_entry = serializers.ChoiceField(ReEntry.choices)
 
 
-class DraftNoteSerializer(serializers.Serializer[Any]):
+class JourneyDraftNoteSerializer(serializers.Serializer[Any]):
     number = serializers.IntegerField()
     revision = serializers.IntegerField()
 
@@ -127,11 +127,11 @@ class JourneySerializer(serializers.Serializer[Journey]):
     state = serializers.ChoiceField(
         JourneyVersion.State.choices, help_text="Of its newest published version; draft before there is one."
     )
-    versions = VersionSerializer(many=True, source="versions.all", help_text="Newest first.")
+    versions = JourneyVersionSerializer(many=True, source="versions.all", help_text="Newest first.")
     draft = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
 
-    @extend_schema_field(DraftNoteSerializer(allow_null=True))
+    @extend_schema_field(JourneyDraftNoteSerializer(allow_null=True))
     def get_draft(self, journey: Journey) -> dict[str, int] | None:
         drafts = [
             version for version in journey.versions.all() if version.state == JourneyVersion.State.DRAFT
@@ -150,7 +150,7 @@ class JourneyWordsSerializer(Strict):
     description = serializers.CharField(allow_blank=True, max_length=10_000, required=False)
 
 
-class SavedDraftSerializer(Strict):
+class SavedJourneyDraftSerializer(Strict):
     graph = GraphField()
     re_entry = serializers.ChoiceField(ReEntry.choices)
     revision = serializers.IntegerField(
@@ -164,7 +164,10 @@ class GraphSerializer(Strict):
 
 class CountsFilters(Filters):
     version = serializers.IntegerField(
-        min_value=1, max_value=MAX_NUMBER, required=False, help_text="Its number; without it the newest."
+        min_value=1,
+        max_value=MAX_NUMBER,
+        required=False,
+        help_text="Its number; without it the newest published one.",
     )
 
 
@@ -176,7 +179,7 @@ class BoxCountsSerializer(serializers.Serializer[Any]):
     )
 
 
-class CountsSerializer(serializers.Serializer[Any]):
+class JourneyCountsSerializer(serializers.Serializer[Any]):
     version = serializers.IntegerField()
     entered = serializers.IntegerField()
     active = serializers.IntegerField()

@@ -18,8 +18,8 @@ from rest_framework.response import Response
 
 from ajo.core.rest.idempotency import idempotent
 from ajo.core.rest.problems import Refused
-from ajo.core.rest.views import NUMBER, SLUG, View, ViewSet
-from journeys import canvas, services
+from ajo.core.rest.views import NUMBER, SLUG, View, ViewSet, with_etag
+from journeys import canvas, reports, services
 from journeys.api import serializers as shapes
 from journeys.models import Journey, JourneyInstance, JourneyVersion, JourneyWait, StepLog
 from journeys.querysets import with_state
@@ -38,7 +38,7 @@ class ActivitiesView(View):
     scopes = {"get": "catalogue:read"}
 
     @extend_schema(
-        responses=shapes.KindSerializer(many=True), tags=["journeys"], operation_id="activities_list"
+        responses=shapes.ActivityKindSerializer(many=True), tags=["journeys"], operation_id="activities_list"
     )
     def get(self, request: Request) -> Response:
         """Every kind of activity, with the form of its settings."""
@@ -100,7 +100,7 @@ class JourneyViewSet(ViewSet):
         services.describe_journey(journey=journey, user=self.person(), **asked)
         return self._journey(journey)
 
-    @extend_schema(responses=shapes.DraftSerializer)
+    @extend_schema(responses=shapes.JourneyDraftSerializer)
     @action(detail=True)
     def draft(self, request: Request, key: str) -> Response:
         """The draft with its problems; without a draft the newest version, to begin the next one from."""
@@ -108,8 +108,8 @@ class JourneyViewSet(ViewSet):
         return Response(_draft_json(newest))
 
     @extend_schema(
-        request=shapes.SavedDraftSerializer,
-        responses=shapes.DraftSerializer,
+        request=shapes.SavedJourneyDraftSerializer,
+        responses=shapes.JourneyDraftSerializer,
         examples=[
             OpenApiExample(
                 "A draft", {"graph": _GRAPH, "re_entry": "never", "revision": 1}, request_only=True
@@ -120,13 +120,13 @@ class JourneyViewSet(ViewSet):
     def save_draft(self, request: Request, key: str) -> Response:
         """Save the draft, which may have problems. 409 `stale_revision` when somebody was quicker."""
         journey = self.get_object()
-        asked = self.read(shapes.SavedDraftSerializer)
+        asked = self.read(shapes.SavedJourneyDraftSerializer)
         with refusals():
             draft = services.save_draft(journey=journey, user=self.person(), **asked)
         return Response(_draft_json(draft))
 
     @extend_schema(
-        responses=shapes.VersionDetailSerializer,
+        responses=shapes.JourneyVersionDetailSerializer,
         parameters=[OpenApiParameter("number", int, OpenApiParameter.PATH)],
     )
     @action(detail=True, url_path=f"versions/(?P<number>{NUMBER})")
@@ -134,15 +134,15 @@ class JourneyViewSet(ViewSet):
         """One version with its graph."""
         found = self.get_object().versions.filter(number=number).first()
         if found is None:
-            raise NotFound(_("There is no version %(number)s of this journey.") % {"number": number})
+            raise _no_version(number)
         return Response(
-            shapes.VersionSerializer(found).data
+            shapes.JourneyVersionSerializer(found).data
             | {"graph": found.graph, "boxes": canvas.boxes_json(found.graph)}
         )
 
     @extend_schema(
         request=shapes.GraphSerializer,
-        responses=shapes.CheckedSerializer,
+        responses=shapes.CheckedGraphSerializer,
         examples=[OpenApiExample("A graph", {"graph": _GRAPH}, request_only=True)],
     )
     @action(detail=True, methods=["post"])
@@ -151,6 +151,21 @@ class JourneyViewSet(ViewSet):
         self.get_object()
         graph = self.read(shapes.GraphSerializer)["graph"]
         return Response(_checked_json(JourneyVersion(graph=graph)))
+
+    @extend_schema(responses={200: shapes.JourneyCountsSerializer, 304: None})
+    @action(detail=True)
+    def counts(self, request: Request, key: str) -> Response:
+        """How many people entered a version, where they stand and how they left.
+
+        Answers with an ETag: ask again with `If-None-Match`, and 304 says that nothing changed.
+        """
+        versions = self.get_object().versions.order_by("-number")
+        wanted = self.asked.get("version")
+        published = versions.exclude(state=JourneyVersion.State.DRAFT)
+        version = versions.filter(number=wanted).first() if wanted else published.first() or versions.first()
+        if version is None:
+            raise _no_version(wanted)
+        return with_etag(request, reports.counts(version))
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
@@ -228,6 +243,10 @@ class InstanceViewSet(ViewSet):
         instance.wait = wait.annotate(event=F("event_type__name")).values("due_at", "event").first()
         instance.steps = StepLog.objects.filter(instance_id=instance.pk).order_by("visit")[:SHOWN_STEPS]
         return Response(shapes.InstanceDetailSerializer(instance).data)
+
+
+def _no_version(number: object) -> NotFound:
+    return NotFound(_("There is no version %(number)s of this journey.") % {"number": number})
 
 
 @contextmanager

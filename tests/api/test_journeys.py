@@ -208,3 +208,16 @@ def test_lists_cost_the_same_for_few_and_many(api: APIClient) -> None:
             visit=1, entered_at=timezone.now(),
         )  # fmt: skip
     assert (cost("/api/v1/journeys/"), cost("/api/v1/instances/")) == few == (3, 2)
+
+
+def test_counts_are_sent_again_only_when_they_changed(api: APIClient) -> None:
+    url = make_journey(api, is_live=True)
+    first = api.get(f"{url}counts/")
+    assert first.status_code == 200
+    assert (first.json()["version"], first.json()["entered"]) == (1, 0)
+    assert first.json()["boxes"]["stop"] == {"waiting": 0, "passed": 0, "outcomes": {}}
+    unchanged = api.get(f"{url}counts/?version=1", headers={"If-None-Match": first["ETag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    changed = api.get(f"{url}counts/", headers={"If-None-Match": '"another"'})
+    assert (changed.status_code, changed["ETag"]) == (200, first["ETag"])
+    problem(api.get(f"{url}counts/?version=9"), 404, "not_found")

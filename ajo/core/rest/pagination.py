@@ -105,7 +105,7 @@ def _read(cursor: str, model: type[Model], name: str) -> tuple[bool, Any]:
     """(is it the way forward, the position) of a cursor that we wrote; ValidationError for any other."""
     try:
         text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        field = cast(Field[Any, Any], model._meta.get_field(name))
+        field = cast("Field[Any, Any]", model._meta.get_field(name))
         position = field.clean(text[1:], None)
         if text[0] not in "<>" or "\0" in text:
             raise ValueError(cursor)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.cache import get_conditional_response
+from django.utils.http import quote_etag
 from django.utils.translation import gettext as _
 from rest_framework import exceptions, serializers
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -112,6 +116,15 @@ class ViewSet(Door, GenericViewSet[Any]):
         found = self.paginate_queryset(rows)
         form = serializer or self.get_serializer_class()
         return self.get_paginated_response(form(found, many=True, context=self.get_serializer_context()).data)
+
+
+def with_etag(request: Request, body: Any) -> Response:
+    """`body`, or 304 without one when the caller has exactly this already (`If-None-Match`)."""
+    response = Response(body)
+    etag = quote_etag(hashlib.sha256(JSONRenderer().render(body)).hexdigest()[:32])
+    answer = cast(Response, get_conditional_response(request._request, etag=etag, response=response))
+    answer["ETag"] = etag
+    return answer
 
 
 def not_found(model: type[Model], value: object) -> exceptions.NotFound:

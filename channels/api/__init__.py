@@ -1,0 +1,3 @@
+"""Channels under `/api/v1/`: contents, messages, configurations, consent and suppressions."""
+
+from __future__ import annotations
