@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 from django.utils.encoding import force_str
+from django.utils.translation import gettext_lazy as _
 
 from ajo.lib import rest
 from journeys.activities import registry
 from journeys.activities.base import Activity
 from journeys.graph import Problem
+
+CATEGORIES = {"entry": _("Entries"), "action": _("Actions"), "flow": _("Flow")}
+"""The groups of the step menu, in their order. A category without a name here is shown as it is, behind these."""
 
 
 class PortJson(TypedDict):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, QuerySet, Subquery, Value
+from django.db.models import Exists, Max, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 
+from ajo.core.models import AuditEvent
 from journeys.models import Journey, JourneyVersion, JourneyWait
 
 State = JourneyVersion.State
@@ -15,6 +16,15 @@ def with_state(journeys: QuerySet[Journey]) -> QuerySet[Journey]:
     published = JourneyVersion.objects.filter(journey=OuterRef("pk")).exclude(state=State.DRAFT)
     newest = Subquery(published.order_by("-number").values("state")[:1])
     return journeys.annotate(state=Coalesce(newest, Value(State.DRAFT.value)))
+
+
+def with_last_change(journeys: QuerySet[Journey]) -> QuerySet[Journey]:
+    """Each with `last_change`: when anybody last wrote, published or operated it."""
+    lines = AuditEvent.objects.filter(
+        object_kind=Journey._meta.label_lower, object_key=OuterRef("key")
+    ).order_by()
+    last = lines.values("object_key").annotate(last=Max("at")).values("last")
+    return journeys.annotate(last_change=Coalesce(Subquery(last), "created_at"))
 
 
 def running_versions() -> QuerySet[JourneyVersion]:

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
 from ajo.core.models import AuditEvent, User
 from journeys import services
+from journeys.activities import registry
 from journeys.models import Journey, JourneyInstance, JourneyVersion
-from tests.factories import make_profile
+from journeys.querysets import with_last_change
+from tests.factories import NOW, make_profile, make_variant
 from tests.journeys.helpers import make_event, make_journey, make_live, stream, waiting_graph
 
 pytestmark = pytest.mark.django_db
@@ -27,111 +29,92 @@ def change_url(journey: Journey) -> str:
     return reverse("admin:journeys_journey_change", args=[journey.pk])
 
 
-def post(client: Client, journey: Journey, **changes: Any) -> str:
-    """Save the change form; the text of the page that follows."""
-    page = client.get(change_url(journey))
-    form = page.context["adminform"].form
-    data = {"name": journey.name, "description": "", "versions-TOTAL_FORMS": 0, "versions-INITIAL_FORMS": 0}
-    data |= {name: form.initial.get(name, "") or "" for name in ("re_entry", "revision")}
-    data["graph"] = json.dumps(form.initial["graph"])
-    return client.post(change_url(journey), data | changes, follow=True).content.decode()
+def page_of(client: Client, journey: Journey) -> Any:
+    return client.get(change_url(journey))
 
 
-def do(client: Client, journey: Journey, verb: str, **headers: Any) -> Any:
-    url = reverse(f"admin:journeys_journey_{verb}", args=[journey.pk])
-    return client.post(url, {"_form_submitted": "on"}, **headers)
-
-
-def test_a_journey_is_made_with_its_draft(boss: Client) -> None:
-    boss.post(reverse("admin:journeys_journey_add"), {"name": "Welcome", "key": "welcome", "description": ""})
+def test_a_journey_is_made_with_its_draft_and_opens_on_the_canvas(boss: Client) -> None:
+    answer = boss.post(
+        reverse("admin:journeys_journey_add"), {"name": "Welcome", "key": "welcome", "description": ""}
+    )
 
     journey = Journey.objects.get()
+    assert answer.headers["Location"] == change_url(journey)
     assert journey.versions.get().state == State.DRAFT
     assert journey.created_by == User.objects.get()
-    assert "welcome" in boss.get(reverse("admin:journeys_journey_changelist")).content.decode()
 
 
-def test_the_draft_is_saved_with_its_problems_shown(boss: Client) -> None:
-    journey = make_journey({})
+def test_the_list_shows_state_and_last_change(boss: Client) -> None:
+    journey = make_live(waiting_graph(minutes=5), key="welcome").journey
+    AuditEvent.objects.filter(object_key="welcome").update(at=NOW)
 
-    page = post(boss, journey, name="Hello", graph='{"activities": []}', re_entry="always")
+    page = boss.get(reverse("admin:journeys_journey_changelist")).content.decode()
 
-    draft = journey.versions.get()
-    assert (draft.graph, draft.re_entry, draft.revision) == ({"activities": []}, "always", 3)
-    assert Journey.objects.get().name == "Hello"
-    assert "nobody could ever come in" in page
-    assert {"describe_journey", "save_journey"} <= set(AuditEvent.objects.values_list("action", flat=True))
-
-
-def test_a_colleague_who_was_quicker_is_not_overwritten(boss: Client) -> None:
-    journey = make_journey({})
-
-    page = post(boss, journey, graph='{"activities": []}', revision=1)
-
-    assert "Somebody else saved" in page
-    assert journey.versions.get().graph == {}
+    assert "Live" in page
+    assert NOW.strftime("%Y") in page
+    assert with_last_change(Journey.objects.all()).get(pk=journey.pk).last_change == NOW  # type: ignore[attr-defined]
 
 
-def test_saving_a_published_journey_begins_the_next_version(boss: Client) -> None:
-    version = make_live(waiting_graph(minutes=5))
+def test_the_page_of_a_journey_is_its_canvas(boss: Client) -> None:
+    journey = make_journey({}, key="welcome")
 
-    post(boss, version.journey, graph=json.dumps(waiting_graph(minutes=6)))
+    answer = page_of(boss, journey)
 
-    assert list(version.journey.versions.values_list("number", "state")) == [
-        (2, State.DRAFT),
-        (1, State.LIVE),
-    ]
-
-
-def test_the_verbs_ask_first(boss: Client) -> None:
-    journey = make_journey(waiting_graph(minutes=5))
-
-    page = boss.get(reverse("admin:journeys_journey_publish", args=[journey.pk]))
-
-    assert "Freezes the draft" in page.content.decode()
-    assert journey.versions.get().state == State.DRAFT
+    boot = answer.context["boot"]
+    assert (boot["key"], boot["api"]) == ("welcome", "/api/v1/")
+    assert {kind["kind"] for kind in boot["kinds"]} == {cls.kind for cls in registry}
+    assert boot["may"] == {"change": True, "publish": True, "operate": True}
+    assert "csrftoken" in answer.cookies
+    page = answer.content.decode()
+    assert 'id="canvas-boot"' in page
+    assert "switched off in this browser" in page
 
 
-def test_the_verbs_do_it(boss: Client) -> None:
-    journey = make_journey(waiting_graph(minutes=5))
+@pytest.mark.parametrize(
+    ("rights", "may"),
+    [
+        (["view_journey"], set()),
+        (["view_journey", "change_journey"], {"change"}),
+        (["view_journey", "publish_journey"], {"publish"}),
+        (["view_journey", "operate_journey"], {"operate"}),
+    ],
+)
+def test_the_canvas_offers_what_its_reader_may_do(client: Client, rights: list[str], may: set[str]) -> None:
+    eve = User.objects.create_user("eve", is_staff=True)
+    eve.user_permissions.set(Permission.objects.filter(codename__in=rights))
+    client.force_login(eve)
 
-    for verb, state in [
-        ("publish", State.LIVE),
-        ("pause", State.PAUSED),
-        ("resume", State.LIVE),
-        ("close", State.CLOSED),
-        ("stop", State.STOPPED),
-    ]:
-        assert do(boss, journey, verb).url == change_url(journey)
-        assert journey.versions.get().state == state
+    boot = page_of(client, make_journey({})).context["boot"]
 
-
-def test_a_refusal_is_shown(boss: Client) -> None:
-    journey = make_journey({})
-
-    answer = do(boss, journey, "publish", headers={"HX-Request": "true"})
-
-    assert answer.headers["HX-Redirect"] == change_url(journey)
-    assert "cannot be published" in boss.get(change_url(journey)).content.decode()
+    assert {verb for verb, is_allowed in boot["may"].items() if is_allowed} == may
 
 
-def test_only_what_can_be_done_now_is_offered(boss: Client) -> None:
-    def offered(journey: Journey) -> list[str]:
-        actions = boss.get(change_url(journey)).context["actions_detail"]
-        return [str(action["title"]) for action in actions]
-
-    journey = make_journey(waiting_graph(minutes=5))
-    assert offered(journey) == ["Publish"]
-    do(boss, journey, "publish")
-    assert offered(journey) == ["Pause", "Close", "Stop"]
-
-
-def test_who_may_only_look_changes_nothing(client: Client) -> None:
+def test_who_may_not_look_sees_nothing(client: Client) -> None:
     client.force_login(User.objects.create_user("eve", is_staff=True))
-    journey = make_journey(waiting_graph(minutes=5))
 
-    assert do(client, journey, "publish").status_code == 403
-    assert journey.versions.get().state == State.DRAFT
+    assert page_of(client, make_journey({})).status_code == 403
+
+
+def test_nothing_is_posted_to_the_canvas(boss: Client) -> None:
+    journey = make_journey({}, key="welcome")
+
+    assert boss.post(change_url(journey), {"name": "Other"}).status_code == 405
+    assert Journey.objects.get().name != "Other"
+
+
+def test_a_journey_that_does_not_exist_leads_back(boss: Client) -> None:
+    answer = boss.get(reverse("admin:journeys_journey_change", args=[999]))
+
+    assert answer.headers["Location"] == reverse("admin:index")
+
+
+def test_a_box_leads_to_its_content_by_key(boss: Client) -> None:
+    content = make_variant().version.content
+
+    answer = boss.get(reverse("admin:journeys_journey_content", args=[content.key]))
+
+    assert answer.headers["Location"] == reverse("admin:channels_content_change", args=[content.pk])
+    assert boss.get(reverse("admin:journeys_journey_content", args=["nothing"])).status_code == 404
 
 
 def test_a_walk_shows_its_steps(boss: Client) -> None:

@@ -1,0 +1,51 @@
+import { activityOf } from "./graph";
+import { shownGraph, useEditor, useEditorState } from "./store";
+import type { BoxCount } from "./types";
+import { words } from "./words";
+
+const TONES = new Set(["entry", "action", "flow"]);
+
+export interface BoxView {
+  title: string;
+  summary: string;
+  icon: string;
+  tone: string;
+  isEntry: boolean;
+  problems: number;
+  errors: boolean;
+  count: BoxCount | null;
+  /** All of it in a sentence, for those who hear it. */
+  spoken: string;
+}
+
+/** What a card or a line of the list shows of one box. */
+export function useBox(id: string): BoxView {
+  const editor = useEditor();
+  const activity = useEditorState((state) => activityOf(shownGraph(state), id));
+  const summary = useEditorState((state) => (state.shown?.boxes ?? state.boxes)[id]?.summary ?? "");
+  const problems = useEditorState((state) => (state.shown ? 0 : state.problems.filter((each) => each.activity === id).length));
+  const errors = useEditorState(
+    (state) => !state.shown && state.problems.some((each) => each.activity === id && each.level === "error"),
+  );
+  const count = useEditorState((state) => state.counts?.boxes[id] ?? null);
+  const kind = editor.kinds.get(activity?.kind ?? "");
+  const isEnd = kind !== undefined && kind.ports.length === 0 && kind.fields.length === 0;
+  const title = activity ? editor.labelOf(activity) : id;
+  const shown = summary || (activity?.label ? (kind?.label ?? "") : errors ? "Not set up yet" : "");
+  const parts = [
+    shown ? `${title}: ${shown}` : title,
+    problems > 0 ? words.problems(problems) : "",
+    count ? `${words.number(count.waiting)} here, ${words.number(count.passed)} came through` : "",
+  ];
+  return {
+    title,
+    summary: shown,
+    icon: kind?.icon ?? "help",
+    tone: kind && !isEnd && TONES.has(kind.category) ? kind.category : "other",
+    isEntry: kind?.is_entry ?? false,
+    problems,
+    errors,
+    count,
+    spoken: parts.filter(Boolean).join(". "),
+  };
+}
