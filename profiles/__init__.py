@@ -1,6 +1,7 @@
 """Who they are: sources, events, identities, attributes, consent.
 
-Offered to the rooms above: `models`, `services`, and `consumers` (register to be handed each batch of the stream).
+Offered to the rooms above: `models`, `services`, `identity`, `consumers` (register to be handed each batch of the
+stream) and `own_events` (write what the product itself knows about a profile).
 """
 
 from __future__ import annotations

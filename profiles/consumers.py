@@ -39,16 +39,27 @@ Consume = Callable[[Sequence[StreamEvent], datetime], None]
 across calls, raises on bad data (the event is then found and quarantined) and lets database errors pass."""
 
 _consumers: dict[str, Consume] = {}
+_notetakers: set[str] = set()
 
 
-def register(name: str, consume: Consume) -> None:
-    """Called in an app's ready(). A name stands once; registering it again replaces it (tests do)."""
+def register(name: str, consume: Consume, *, reacts: bool = True) -> None:
+    """Called in an app's ready(). A name stands once; registering it again replaces it (tests do).
+
+    Events at the limit of hops are kept from consumers that react to events. One that only takes notes, from which
+    nothing can follow, is registered with `reacts=False` and is handed them all.
+    """
     _consumers[name] = consume
+    (_notetakers.discard if reacts else _notetakers.add)(name)
 
 
 def unregister(name: str) -> None:
     _consumers.pop(name, None)
+    _notetakers.discard(name)
 
 
 def registered() -> list[tuple[str, Consume]]:
     return list(_consumers.items())
+
+
+def reacts(name: str) -> bool:
+    return name not in _notetakers

@@ -33,6 +33,9 @@ class Channel(models.IntegerChoices):
 class Source(models.Model):
     """Where events come from: a website, an app, a server. Its write key is public and can only ingest."""
 
+    OWN = 0
+    """The source id of events that the product itself writes. There is no such row, so no key can open it."""
+
     key = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=200)
     write_key = models.CharField(max_length=100, unique=True, default=make_write_key)

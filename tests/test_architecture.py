@@ -28,6 +28,8 @@ PURE = [
     "ajo/lib/registry.py",
     "ajo/lib/claiming.py",
     "ajo/lib/smtp.py",
+    "ajo/lib/signing.py",
+    "channels/tracking/machines.py",
     "ajo/runtime",
     "profiles/identity.py",
     "profiles/attributes.py",

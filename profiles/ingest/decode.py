@@ -24,6 +24,8 @@ MAX_ID_LENGTH: Final = 255
 MAX_NAME_LENGTH: Final = 200
 MAX_DEPTH: Final = 64
 MAX_EXPONENT: Final = 308
+OWN_NAME: Final = "$"
+"""How the names begin that a write key, which is public, must not be able to send."""
 
 NULL: Final = msgspec.Raw(b"null")
 _KINDS: Final = {kind.name.lower(): kind for kind in EventKind}
@@ -62,6 +64,7 @@ class Event(msgspec.Struct, gc=False):
     properties: str
     context: str | None
     event_type_id: int = 0
+    hops: int = 0
     refusal: str | None = None
     """What PostgreSQL said when it would not take this event."""
 
@@ -257,6 +260,12 @@ def _track(call: _Call) -> tuple[str, str]:
     if len(name) > MAX_NAME_LENGTH:
         raise _EventRefused(
             "name_too_long", "event", f"The name of an event has at most {MAX_NAME_LENGTH} characters."
+        )
+    if name.startswith(OWN_NAME):
+        raise _EventRefused(
+            "reserved_name",
+            "event",
+            "Names that begin with $ are for events of the product itself. Choose another name.",
         )
     return _without_nul(name, "event"), _document(call.properties, "properties")[0]
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from typing import Any, Final
+from uuid import UUID
 
 import psycopg
 from django.db import DatabaseError
@@ -33,8 +34,8 @@ STORE = """
 WITH incoming AS MATERIALIZED (
     SELECT * FROM unnest(
         %b::int[], %b::bytea[], %b::uuid[], %b::bigint[], %b::smallint[], %b::timestamptz[],
-        %b::text[], %b::text[], %b::text[], %b::text[]
-    ) AS t(source_id, key_hash, id, event_type_id, kind, occurred_at, user_id, anonymous_id, properties, context)
+        %b::text[], %b::text[], %b::text[], %b::text[], %b::smallint[]
+    ) AS t(source_id, key_hash, id, event_type_id, kind, occurred_at, user_id, anonymous_id, properties, context, hops)
 ), fresh AS (
     INSERT INTO profiles_eventkey (source_id, key_hash, event_id)
     SELECT source_id, key_hash, id FROM incoming ORDER BY source_id, key_hash
@@ -46,10 +47,10 @@ WITH incoming AS MATERIALIZED (
     RETURNING id, source_id
 )
 INSERT INTO event (
-    id, batch_id, source_id, event_type_id, kind, occurred_at, user_id, anonymous_id, properties, context
+    id, batch_id, source_id, event_type_id, kind, occurred_at, user_id, anonymous_id, properties, context, hops
 )
 SELECT incoming.id, batch.id, batch.source_id, event_type_id, kind, occurred_at, user_id, anonymous_id,
-    properties::jsonb, context::jsonb
+    properties::jsonb, context::jsonb, hops
 FROM fresh
     JOIN incoming ON incoming.id = fresh.event_id
     JOIN batch ON batch.source_id = fresh.source_id
@@ -83,7 +84,7 @@ class Writer:
         for attempt in range(ATTEMPTS):
             try:
                 with self._pool.connection(max(0.1, min(2.0, ends_at - time.monotonic()))) as connection:
-                    connection.execute(STORE, _parameters(rows))
+                    connection.execute(STORE, parameters(rows))
                 return
             except (psycopg.DataError, psycopg.IntegrityError) as error:
                 if not _lacks_partition(error):
@@ -114,7 +115,8 @@ class Writer:
         self._store(rows[middle:], ends_at)
 
 
-def _parameters(rows: Sequence[tuple[Any, Event]]) -> list[Any]:
+def parameters(rows: Sequence[tuple[UUID, Event]]) -> list[Any]:
+    """What STORE takes, for events with their ids in rising order."""
     ids = [id for id, _ in rows]
     events = [event for _, event in rows]
     return [
@@ -128,6 +130,7 @@ def _parameters(rows: Sequence[tuple[Any, Event]]) -> list[Any]:
         arrays.text([event.anonymous_id for event in events]),
         arrays.text([event.properties for event in events]),
         arrays.text([event.context for event in events]),
+        arrays.int2([event.hops for event in events]),
         ids[0],
         ids[-1],
     ]

@@ -25,7 +25,7 @@ from django.db import Error as DjangoDatabaseError
 from django.db import transaction
 
 from ajo.lib import sql
-from profiles import consumers
+from profiles import consumers, own_events
 from profiles.attributes import (
     Traits,
     context_time,
@@ -37,8 +37,9 @@ from profiles.attributes import (
 from profiles.consumers import StreamEvent
 from profiles.identity import ANONYMOUS_ID, USER_ID, Key, UnusableIdentifier, clean_id
 from profiles.merging import merge_profiles, read_attributes, write_attributes
-from profiles.models import EventKind
+from profiles.models import EventKind, Source
 from profiles.rollup import MAX_TOTAL, amount
+from profiles.services import living_profiles
 from profiles.stream import claim, sift
 from profiles.stream.resolve import Persons
 
@@ -143,6 +144,8 @@ class Sighting:
     contacts: Sequence[Key] = ()
     context: Traits | None = None
     context_at: int = 0
+    named_profile_id: int | None = None
+    """Whom an event of our own is about; it has no ids of a client."""
 
 
 class Resolution(NamedTuple):
@@ -261,7 +264,7 @@ def _transaction(batch_ids: Sequence[int], now: datetime | None, limit: int | No
         sightings = _see(_read(cur, batches), batches, refusals)
         if sightings:
             events = _settle_good(cur, sightings, now, refusals)
-            _hand_up([event for event in events if event.hops < settings.AJO_MAX_HOPS], now, refusals)
+            _hand_up(events, now, refusals)
         refusals.write(cur)
         claim.finish(cur, batches)
     return sum(batch.n for batch in batches) or len(batches)
@@ -297,6 +300,8 @@ def _see(rows: Iterable[Row], batches: Sequence[claim.Batch], refusals: Refusals
 
 
 def _sighting(row: Row, received_at: datetime) -> Sighting:
+    if row.source_id == Source.OWN:
+        return Sighting(row, received_at, None, None, named_profile_id=own_events.profile_named(row.user_id))
     sighting = Sighting(row, received_at, clean_id(row.user_id), clean_id(row.anonymous_id))
     if sighting.user_id is None and sighting.anonymous_id is None:
         raise UnusableIdentifier(
@@ -360,7 +365,13 @@ def _settle(
 def _resolve(cur: psycopg.Cursor[Any], sightings: Sequence[Sighting], now: datetime) -> Resolution:
     """Make the profiles that are new, lock those that are not."""
     persons = _look_up(cur, sightings)
-    nodes = [persons.place(s.user_id, s.anonymous_id, s.previous_id) for s in sightings]
+    living = _living(sightings)
+    nodes = [
+        persons.place(s.user_id, s.anonymous_id, s.previous_id)
+        if s.named_profile_id is None
+        else living[s.named_profile_id]
+        for s in sightings
+    ]
     for sighting, node in zip(sightings, nodes, strict=True):
         for key in sighting.contacts:
             persons.claim(key, node)
@@ -389,6 +400,15 @@ def _resolve(cur: psycopg.Cursor[Any], sightings: Sequence[Sighting], now: datet
         if cur.fetchone():
             raise PeopleMoved
     return Resolution(profile_ids, persons.merges, set(curious))
+
+
+def _living(sightings: Iterable[Sighting]) -> dict[int, int]:
+    """Who the profiles are today that our own events name."""
+    named = {s.named_profile_id for s in sightings if s.named_profile_id is not None}
+    living = living_profiles(named) if named else {}
+    if missing := named - living.keys():
+        raise UnusableIdentifier(f"The event names profile {min(missing)}, which is not there any more.")
+    return living
 
 
 def _context_times(sightings: Iterable[Sighting]) -> tuple[int, int]:
@@ -519,20 +539,23 @@ def _array(numbers: Iterable[int | Decimal]) -> str:
 
 def _hand_up(events: Sequence[StreamEvent], now: datetime, refusals: Refusals) -> None:
     """Give the events to the consumers, each under a savepoint; small batches share one first."""
-    listening = consumers.registered()
-    if not events:
-        return
+    below_limit = [event for event in events if event.hops < settings.AJO_MAX_HOPS]
+    listening = [
+        (name, consume, heard)
+        for name, consume in consumers.registered()
+        if (heard := below_limit if consumers.reacts(name) else events)
+    ]
     if len(listening) > 1 and len(events) <= SMALL:
         try:
             with transaction.atomic():
-                for _, consume in listening:
-                    consume(events, now)
+                for _, consume, heard in listening:
+                    consume(heard, now)
             return
         except Exception as error:
             if not sift.is_data_error(error):
                 raise
-    for name, consume in listening:
-        sift.sift(events, partial(_give, consume, now), partial(refusals.add, name))
+    for name, consume, heard in listening:
+        sift.sift(heard, partial(_give, consume, now), partial(refusals.add, name))
 
 
 def _give(consume: consumers.Consume, now: datetime, events: Sequence[StreamEvent]) -> None:

@@ -197,6 +197,8 @@ def test_unknown_fields_are_ignored() -> None:
         (track(event=5), "missing_event", "event"),
         (track(event="x" * 201), "name_too_long", "event"),
         (track(event="a\0"), "nul_character", "event"),
+        (track(event="$message_opened"), "reserved_name", "event"),
+        (track(event="$identify"), "reserved_name", "event"),
         (track(type="Track"), "unknown_type", "type"),
         (track(type=None), "unknown_type", "type"),
         (track(type=["track"]), "unknown_type", "type"),
