@@ -43,6 +43,8 @@ _FILTER_COST = 50
 
 ROOTS = ("profile", "event", "context", "brand")
 """The names under which content finds its values."""
+ADDRESSES = ("unsubscribe_url", "preferences_url")
+"""The addresses that each message has of its own."""
 
 _REMOVED_TAGS = ("include", "render", "increment", "decrement")
 _REMOVED_FILTERS = ("safe", "escapejs")
@@ -270,10 +272,10 @@ class Environment(liquid.Environment):
 class Template:
     """A compiled source. `parts` are its literals and its moving parts in order: `begin` a render, `fill` each."""
 
-    def __init__(self, source: str, *, is_html: bool) -> None:
+    def __init__(self, source: str, *, is_html: bool, max_source: int = MAX_SOURCE) -> None:
         """Raises ContentError with the line and the remedy."""
-        if len(source) > MAX_SOURCE:
-            raise ContentError(f"It has {len(source)} characters; shorten it to {MAX_SOURCE} or fewer.")
+        if len(source) > max_source:
+            raise ContentError(f"It has {len(source)} characters; shorten it to {max_source} or fewer.")
         environment = _HTML if is_html else _TEXT
         try:
             self._bound = environment.from_string(source)
@@ -284,6 +286,10 @@ class Template:
         self._is_html = is_html
         self.parts: tuple[str | Node, ...] = tuple(_parts(self._bound.nodes))
 
+    def names(self) -> set[str]:
+        """The names that it does not define itself."""
+        return set(self._bound.analyze().globals)
+
     def problems(self) -> Iterator[str]:
         """What compiles but cannot mean anything: unknown filters and unknown names, each as a sentence."""
         analysis = self._bound.analyze()
@@ -291,7 +297,7 @@ class Template:
             if name not in self._bound.env.filters:
                 yield f"Line {self._line(spans[0].index)}: there is no filter named {name}. {_did_you_mean(name)}"
         for name, variables in analysis.globals.items():
-            if name not in ROOTS:
+            if name not in ROOTS and name not in ADDRESSES:
                 line = self._line(variables[0].span.index)
                 yield (
                     f"Line {line}: {name} is not known here and would stay empty."

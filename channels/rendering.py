@@ -7,6 +7,7 @@ moving parts are rendered, encoded and put in between. Rendered bodies are meant
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +16,12 @@ from functools import lru_cache
 from liquid.ast import Node
 
 from channels import html, mime
-from channels.liquid import ContentError, Template, guard_links
+from channels.liquid import ADDRESSES, MAX_SOURCE, ContentError, Template, guard_links
+from channels.tracking.links import TOKEN, track
 
 MAX_BODY = 2 * 1024 * 1024
+_MAX_TRACKED = 8 * MAX_SOURCE
+"""Short links become longer ones; the author's own text was measured at publishing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +52,47 @@ class Email:
     text: str
 
 
+Segment = tuple[bytes, ...] | Node
+"""A moving part, or the encoded pieces of a text between which the message's token goes."""
+
+
 class CompiledEmail:
     """Words, ready to be rendered for many people."""
 
-    def __init__(self, words: Words) -> None:
-        """Raises ContentError, which names the field."""
+    def __init__(self, words: Words, tracked_at: str = "") -> None:
+        """With `tracked_at`, the product's public URL, opens and clicks are counted. Raises ContentError, which names
+        the field."""
         self._subject = _compile("subject", words.subject, is_html=False)
+        self.links: tuple[str, ...] = ()
+        """The authored URLs of the links that are counted."""
         sources = _sources(words)
+        if "html" in sources:
+            if tracked_at:
+                tracked = track(sources["html"], tracked_at)
+                sources["html"], self.links = tracked.html, tracked.urls
+            sources["html"] = guard_links(sources["html"])
         self._bodies = {
-            kind: _compile(_FIELDS[kind], source, is_html=kind == "html") for kind, source in sources.items()
+            kind: _compile(_FIELDS[kind], source, is_html=kind == "html", max_source=_MAX_TRACKED)
+            for kind, source in sources.items()
         }
-        self._pieces: list[bytes | tuple[Template, list[bytes | Node]]] = list(self._layout(words))
+        self._pieces: list[bytes | tuple[Template, list[Segment]]] = list(self._layout(words))
 
     def render(
-        self, values: Mapping[str, object], *, sender: Sender, address: str, message_id: str, date: str
+        self,
+        values: Mapping[str, object],
+        *,
+        sender: Sender,
+        address: str,
+        message_id: str,
+        date: str,
+        token: str = "",
+        list_unsubscribe: str = "",
     ) -> bytes:
-        """The whole email for one person, with CRLF. `date` is an RFC 5322 date. Raises ContentError."""
+        """The whole email for one person, with CRLF. Raises ContentError.
+
+        `date` is an RFC 5322 date, `token` what its tracked addresses carry, `list_unsubscribe` the address at which
+        mail programs may unsubscribe the person with one click (RFC 8058).
+        """
         try:
             head = _static_head(sender) % (
                 _recipient(address),
@@ -74,11 +103,13 @@ class CompiledEmail:
         except mime.HeaderRefused as error:
             raise ContentError(str(error)) from error
         out = [head]
+        if list_unsubscribe:
+            out.append(_ONE_CLICK % list_unsubscribe.encode())
         for piece in self._pieces:
             if isinstance(piece, bytes):
                 out.append(piece)
             else:
-                _fill(piece, values, out)
+                _fill(piece, values, token, out)
         return b"".join(out)
 
     def preview(self, values: Mapping[str, object]) -> Email:
@@ -86,7 +117,7 @@ class CompiledEmail:
         bodies = {kind: template.render(values) for kind, template in self._bodies.items()}
         return Email(self._subject.render(values).strip(), bodies.get("html", ""), bodies.get("text", ""))
 
-    def _layout(self, words: Words) -> Iterator[bytes | tuple[Template, list[bytes | Node]]]:
+    def _layout(self, words: Words) -> Iterator[bytes | tuple[Template, list[Segment]]]:
         # Quoted-printable never contains "=_", so this boundary cannot occur in any body.
         boundary = b"=_ajo_" + hashlib.sha256(repr(words).encode()).hexdigest()[:24].encode()
         if len(self._bodies) == 1:
@@ -108,9 +139,18 @@ def _recipient(address: str) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def compile_email(words: Words) -> CompiledEmail:
-    """The compiled words, kept for as long as they are in use. Raises ContentError."""
-    return CompiledEmail(words)
+def compile_email(words: Words, tracked_at: str = "") -> CompiledEmail:
+    """The compiled words, kept for as long as they are in use; see CompiledEmail. Raises ContentError."""
+    return CompiledEmail(words, tracked_at)
+
+
+def has_way_out(words: Words) -> bool:
+    """Whether whoever reads these words finds a link to unsubscribe, or to their preferences."""
+    bodies = [body for body in (words.html, words.text) if body.strip()]
+    return bool(bodies) and all(_WAY_OUT.search(body) for body in bodies)
+
+
+_WAY_OUT = re.compile(r"\{\{-?\s*(?:%s)\b" % "|".join(ADDRESSES))
 
 
 def problems(words: Words) -> list[str]:
@@ -135,6 +175,7 @@ def problems(words: Words) -> list[str]:
     return found
 
 
+_ONE_CLICK = b"List-Unsubscribe: <%b>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
 _LABELS = {"subject": "Subject", "preheader": "Preheader", "html": "HTML", "text": "Text"}
 _FIELDS = {"text": "text", "html": "html"}
 _PART_HEAD = {
@@ -149,30 +190,39 @@ def _sources(words: Words) -> dict[str, str]:
     if text := words.text if words.text.strip() else html.to_text(words.html) if words.html.strip() else "":
         sources["text"] = text
     if words.html.strip():
-        sources["html"] = guard_links(html.with_preheader(words.html, words.preheader))
+        sources["html"] = html.with_preheader(words.html, words.preheader)
     return sources
 
 
-def _compile(field: str, source: str, *, is_html: bool) -> Template:
+def _compile(field: str, source: str, *, is_html: bool, max_source: int = MAX_SOURCE) -> Template:
+    source = source.replace("\r\n", "\n").replace("\r", "\n")
     try:
-        return Template(source.replace("\r\n", "\n").replace("\r", "\n"), is_html=is_html)
+        return Template(source, is_html=is_html, max_source=max_source)
     except ContentError as error:
         raise ContentError(f"{_LABELS[field]}: {error}") from error
 
 
-def _segments(template: Template) -> list[bytes | Node]:
-    return [mime.quoted_printable(part) if isinstance(part, str) else part for part in template.parts]
+def _segments(template: Template) -> list[Segment]:
+    return [
+        tuple(map(mime.quoted_printable, part.split(TOKEN))) if isinstance(part, str) else part
+        for part in template.parts
+    ]
 
 
-def _fill(piece: tuple[Template, list[bytes | Node]], values: Mapping[str, object], out: list[bytes]) -> None:
+def _fill(
+    piece: tuple[Template, list[Segment]], values: Mapping[str, object], token: str, out: list[bytes]
+) -> None:
     template, segments = piece
     start = len(out)
     context = template.begin(values)
     size = 0
+    encoded_token = mime.quoted_printable(token)
     for segment in segments:
-        encoded = (
-            segment if isinstance(segment, bytes) else mime.quoted_printable(template.fill(segment, context))
-        )
+        if isinstance(segment, tuple):
+            encoded = encoded_token.join(segment)
+        else:
+            text = template.fill(segment, context)
+            encoded = mime.quoted_printable(text.replace(TOKEN, token) if TOKEN in text else text)
         if encoded:
             out.append(encoded)
             size += len(encoded)

@@ -12,6 +12,7 @@ import os
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
@@ -29,10 +30,11 @@ from channels import addresses
 from channels.delivery import outbox
 from channels.delivery.outbox import Candidate, Loaded, Result, State
 from channels.liquid import ContentError, decode_values
-from channels.models import ChannelConfiguration, Variant
+from channels.models import ChannelConfiguration, MessageClass, Variant
 from channels.providers import registry
 from channels.providers.base import Outgoing, Provider, ProviderError, Receipt, Verdict
 from channels.rendering import CompiledEmail, Sender, Words, compile_email, make_message_id
+from channels.tracking import links, tokens
 
 logger = logging.getLogger(__name__)
 
@@ -123,16 +125,25 @@ def _is_repeatable(message: Loaded, now: datetime) -> bool:
 
 def _gather(messages: Sequence[Loaded], now: datetime, ends_at: float) -> _Batch:
     variants = Variant.objects.in_bulk({message.variant_id for message in messages})
+    words = {pk: Words(v.subject, v.preheader, v.html, v.text) for pk, v in variants.items()}
+    links.keep(_links(words))
     return _Batch(
         now=now,
         messages=messages,
         configurations=ChannelConfiguration.objects.in_bulk(
             {message.configuration_id for message in messages}
         ),
-        words={pk: Words(v.subject, v.preheader, v.html, v.text) for pk, v in variants.items()},
+        words=words,
         properties=_event_properties({message.event_id for message in messages if message.event_id}),
         ends_at=ends_at,
     )
+
+
+def _links(words: Mapping[int, Words]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The links of each variant. What cannot be compiled has none: its messages will fail, each with the reason."""
+    for variant_id, each in words.items():
+        with suppress(ContentError):
+            yield variant_id, compile_email(each, tokens.public_url()).links
 
 
 def _event_properties(event_ids: set[UUID]) -> dict[UUID, str]:
@@ -234,15 +245,25 @@ def _render(
             yield Candidate(message.id, message.profile_id)
             continue
         message_id = make_message_id(message.id, message.created_at, route.sender.address)
+        public = tokens.addresses(message.id)
+        is_marketing = message.message_class == MessageClass.MARKETING
         try:
             values = {
                 "profile": profile,
                 "event": _decoded(batch.properties.get(message.event_id) if message.event_id else None),
                 "context": _decoded(message.context),
                 "brand": brand,
+                "unsubscribe_url": public.unsubscribe_url,
+                "preferences_url": public.preferences_url,
             }
             body = _compiled(message.variant_id, batch).render(
-                values, sender=route.sender, address=address, message_id=message_id, date=date
+                values,
+                sender=route.sender,
+                address=address,
+                message_id=message_id,
+                date=date,
+                token=public.token,
+                list_unsubscribe=public.unsubscribe_url if is_marketing else "",
             )
         except ContentError as error:
             yield Candidate(message.id, message.profile_id, address, normal_address, problem=str(error))
@@ -267,7 +288,7 @@ def _compiled(variant_id: int, batch: _Batch) -> CompiledEmail:
         raise ContentError(
             "The words of this message were deleted. Publish the content again and send a new one."
         )
-    return compile_email(words)
+    return compile_email(words, tokens.public_url())
 
 
 def _decoded(text: str | None) -> dict[str, Any]:
