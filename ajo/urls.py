@@ -1,4 +1,4 @@
-"""Every address of the product except `/v1/…`, which `ajo.wsgi` answers before Django."""
+"""Every address of the product except `/v1/…` and `/t/…`, which `ajo.wsgi` answers before Django."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ urlpatterns = [
     path("docs/", views.docs_index, name="docs-index"),
     path("docs/<slug:slug>/", views.docs_page, name="docs-page"),
     path("mailbox/", include("ajo.urls_mailbox")),
+    path("u/", include("channels.tracking.urls")),
     path("api/v1/", include("ajo.api.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -11,8 +11,11 @@ class ChannelsConfig(AppConfig):
 
     def ready(self) -> None:
         from channels import delivery
+        from channels.tracking import feedback
+        from profiles import consumers
         from profiles.merging import register_merge
 
         import_kinds("channels.providers")
         autodiscover_modules("providers")  # those of other installed apps
         register_merge("channels", delivery.move_merged)
+        consumers.register("channels", feedback.consume, reacts=False)

@@ -150,7 +150,7 @@ def has_way_out(words: Words) -> bool:
     return bool(bodies) and all(_WAY_OUT.search(body) for body in bodies)
 
 
-_WAY_OUT = re.compile(r"\{\{-?\s*(?:%s)\b" % "|".join(ADDRESSES))
+_WAY_OUT = re.compile(rf"\{{\{{-?\s*(?:{'|'.join(ADDRESSES)})\b")
 
 
 def problems(words: Words) -> list[str]:

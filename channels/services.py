@@ -15,8 +15,11 @@ from ajo.lib import lifecycle
 from channels import addresses, rendering
 from channels.delivery import outbox
 from channels.models import Content, ContentVersion, MessageClass, Suppression, Variant
+from channels.tracking.feedback import RESUBSCRIBED, UNSUBSCRIBED
+from profiles import own_events
 from profiles import services as profile_services
 from profiles.models import Channel, Consent
+from profiles.own_events import OwnEvent
 
 _POLL_SECONDS = 0.05
 _WORDS = ("subject", "preheader", "html", "text")
@@ -125,23 +128,24 @@ def words_of(variant: Variant) -> rendering.Words:
 
 
 def unsubscribe(
-    *, profile_id: int, channel: int, reason: str, now: datetime, wait_seconds: float = 10.0
+    *,
+    profile_id: int,
+    channel: int,
+    reason: str,
+    now: datetime,
+    about: Mapping[str, Any] | None = None,
+    hops: int = 0,
+    wait_seconds: float = 10.0,
 ) -> bool:
     """Opt a profile out of a channel, so that no marketing call for it starts after the return.
 
-    Three steps, each committed before the next: the consent; the withholding of what is queued, which waits for fences
-    that are not visible yet; then a bounded wait for what is being sent. False when that wait ran out. Transactional
-    messages go on.
+    Three steps, each committed before the next: the consent with its event, whose properties are the channel and what
+    `about` adds; the withholding of what is queued, which waits for fences that are not visible yet; then a bounded
+    wait for what is being sent. False when that wait ran out. Transactional messages go on. Asked again, it changes
+    nothing.
     """
-    with transaction.atomic(durable=True):
-        profile_services.set_consent(
-            profile_ids=[profile_id],
-            channel=channel,
-            state=Consent.State.OPTED_OUT,
-            reason=reason,
-            now=now,
-        )
-    profile_id = profile_services.living_profiles([profile_id]).get(profile_id, profile_id)
+    event = OwnEvent(profile_id, UNSUBSCRIBED, _consent_properties(channel, about), now, hops)
+    profile_id = _state_consent(event, channel, Consent.State.OPTED_OUT, reason)
     with transaction.atomic(durable=True):
         outbox.withhold_queued(
             [profile_id],
@@ -155,6 +159,38 @@ def unsubscribe(
             return False
         time.sleep(_POLL_SECONDS)
     return True
+
+
+def resubscribe(
+    *,
+    profile_id: int,
+    channel: int,
+    reason: str,
+    now: datetime,
+    about: Mapping[str, Any] | None = None,
+    hops: int = 0,
+) -> None:
+    """Opt a profile in to a channel, with its event. What was withheld meanwhile stays so."""
+    event = OwnEvent(profile_id, RESUBSCRIBED, _consent_properties(channel, about), now, hops)
+    _state_consent(event, channel, Consent.State.OPTED_IN, reason)
+
+
+def _consent_properties(channel: int, about: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"channel": Channel(channel).name.lower(), **(about or {})}
+
+
+@transaction.atomic(durable=True)
+def _state_consent(event: OwnEvent, channel: int, state: Consent.State, reason: str) -> int:
+    """Set the consent and record the event of it, unless it is so already; returns the living profile."""
+    asked, now = event.profile_id, event.occurred_at
+    profile_id = profile_services.lock_profiles([asked]).get(asked, asked)
+    current = Consent.objects.filter(profile_id=profile_id, channel=channel).first()
+    if current is None or (current.state != state and current.changed_at <= now):
+        profile_services.set_consent(
+            profile_ids=[profile_id], channel=channel, state=state, reason=reason, now=now
+        )
+        own_events.record([event])
+    return profile_id
 
 
 def suppress(*, channel: int, address: str, reason: str = Suppression.Reason.MANUAL) -> Suppression:

@@ -1,8 +1,8 @@
 """Who opened or clicked: a person, or a machine on the way to them. Pure.
 
 The doubt goes to the person: what is called a machine has a reason that can be named. Proxies that fetch an image when
-somebody looks at it (Gmail, Yahoo) count as that person; those that fetch everything when it arrives (Apple Mail with its
-privacy protection, security scanners) are machines.
+somebody looks at it (Gmail, Yahoo) count as that person; those that fetch everything when it arrives (Apple Mail with
+its privacy protection, security scanners) are machines.
 """
 
 from __future__ import annotations
