@@ -49,7 +49,9 @@ def track(source: str, base: str) -> Tracked:
     """
     masked = _LIQUID.sub(lambda found: _MASK * len(found[0]), source)
     known = set(ROOTS).difference(_NAMED.findall(source))
-    pieces, urls, end = [], [], 0
+    pieces: list[str] = []
+    urls: list[str] = []
+    end = 0
     for start, stop in _places(masked):
         url = source[start:stop].strip()
         if _is_trackable(url, known):
