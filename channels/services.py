@@ -122,6 +122,18 @@ def content_problems(version: ContentVersion) -> list[str]:
     return found
 
 
+def has_way_out(content: Content) -> bool:
+    """Whether every email of the newest published version lets its reader unsubscribe."""
+    version = (
+        content.versions.filter(state=ContentVersion.State.PUBLISHED, variants__isnull=False)
+        .order_by("-number")
+        .first()
+    )
+    return version is not None and all(
+        rendering.has_way_out(words_of(variant)) for variant in version.variants.all()
+    )
+
+
 def words_of(variant: Variant) -> rendering.Words:
     """The authored words of a variant."""
     return rendering.Words(**{field: getattr(variant, field) for field in _WORDS})

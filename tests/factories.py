@@ -56,8 +56,8 @@ def make_variant(key: str = "welcome", **fields: Any) -> Variant:
     )
     defaults = {
         "subject": "Welcome, {{ profile.first_name | default: 'friend' }}",
-        "html": "<p>Hello {{ profile.first_name | default: 'friend' }}.</p>",
-        "text": "Hello {{ profile.first_name | default: 'friend' }}.",
+        "html": "<p>Hello {{ profile.first_name | default: 'friend' }}.</p><a href=\"{{ unsubscribe_url }}\">Leave</a>",
+        "text": "Hello {{ profile.first_name | default: 'friend' }}. {{ unsubscribe_url }}",
     }
     return Variant.objects.create(version=version, **(defaults | fields))
 

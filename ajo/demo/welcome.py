@@ -29,8 +29,8 @@ def words() -> dict[str, str]:
 
 
 def graph() -> dict[str, Any]:
-    """Signed up → email → end. Transactional: the person asked for the card a moment ago."""
-    message = {"content": KEY, "configuration": CONFIGURATION_KEY, "message_class": "transactional"}
+    """Signed up → email → end. Marketing: it speaks of an offer, so whoever opted out does not get it."""
+    message = {"content": KEY, "configuration": CONFIGURATION_KEY, "message_class": "marketing"}
     return {
         "activities": [
             {"id": "signed-up", "kind": "event_entry", "config": {"event": WELCOME_EVENT}},

@@ -10,8 +10,10 @@ from rest_framework import serializers
 
 from channels.delivery import Draft
 from channels.models import CauseKind, ChannelConfiguration, Content, ContentVersion, MessageClass, Variant
+from channels.services import has_way_out
 from journeys.activities import registry
 from journeys.activities.base import Activity, Finding, Outcome, Place, Walk
+from profiles.models import Channel
 
 _CLASSES = {member.name.lower(): member for member in MessageClass}
 _CAUSE = CauseKind.JOURNEY_INSTANCE.value
@@ -99,6 +101,19 @@ class Message(Activity):
                 Finding(
                     f"The content {content.key!r} has no published version, so there is nothing to send."
                     " Publish it first.",
+                    "content",
+                )
+            )
+        elif (
+            config["message_class"] == MessageClass.MARKETING.name.lower()
+            and content.channel == Channel.EMAIL
+            and not has_way_out(content)
+        ):
+            found.append(
+                Finding(
+                    f"The content {content.key!r} has no link to unsubscribe, which marketing email must have."
+                    " Put {{ unsubscribe_url }} or {{ preferences_url }} into its HTML and its text, and publish it"
+                    " again.",
                     "content",
                 )
             )

@@ -151,7 +151,7 @@ def _journey() -> Journey:
     version = ContentVersion.objects.create(
         content=content, number=1, state=ContentVersion.State.PUBLISHED, published_at=NOW
     )
-    Variant.objects.create(version=version, subject="Welcome", text="Welcome.")
+    Variant.objects.create(version=version, subject="Welcome", text="Welcome. {{ unsubscribe_url }}")
     journey = create_journey(key="stream-bench", name="Stream", user=None)
     boxes = [
         {"id": "start", "kind": "event_entry", "config": {"event": "Joined"}},

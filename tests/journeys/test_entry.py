@@ -75,7 +75,8 @@ def test_the_default_variant_is_sent() -> None:
     make_cast_of_message()
     default = Variant.objects.get()
     for treatment, locale in [("a", ""), ("", "de"), ("a", "de")]:
-        Variant.objects.create(version=default.version, treatment=treatment, locale=locale, subject="Other")
+        words = {"subject": "Other", "text": default.text}
+        Variant.objects.create(version=default.version, treatment=treatment, locale=locale, **words)
     make_live(welcome_graph())
 
     stream(make_event(make_profile().pk))

@@ -101,7 +101,7 @@ def test_publishing_freezes_the_draft_and_pins_what_it_uses() -> None:
     journey = make_journey(welcome_graph())
     content = Content.objects.get(key="welcome")
     newer = ContentVersion.objects.create(content=content, number=2, state=ContentVersion.State.PUBLISHED)
-    Variant.objects.create(version=newer, subject="Newer")
+    Variant.objects.create(version=newer, subject="Newer", text="{{ unsubscribe_url }}")
     ContentVersion.objects.create(content=content, number=3)  # a draft is nobody's current version
 
     version = services.publish_journey(journey=journey, user=None, now=NOW)
@@ -154,7 +154,11 @@ def test_nothing_is_published_that_could_not_be_sent() -> None:
 
     ChannelConfiguration.objects.update(is_active=True, channel=Channel.EMAIL)
     version = ContentVersion.objects.create(content=content, number=1, state=ContentVersion.State.PUBLISHED)
-    Variant.objects.create(version=version, subject="Hello")
+    variant = Variant.objects.create(version=version, subject="Hello", text="Hello")
+    (no_way_out,) = problems()
+    assert "no link to unsubscribe" in no_way_out
+    variant.text = "Hello {{ preferences_url }}"
+    variant.save()
     assert problems() == []
 
 
