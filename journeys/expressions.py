@@ -43,20 +43,20 @@ def find_problems(
         tree = parse(source, catalog, expects=expects)
     except LanguageError as error:
         return [Finding(f"{where} cannot be used. {error}", field)]
-    unknown = {one.path[0]: None for one in fields_of(tree) if not _is_declared(one, catalog)}
+    unknown = {one.name: None for one in fields_of(tree) if not _is_declared(one, catalog)}
     return [Finding(f"{where} reads {undeclared(name, catalog)}", field, True) for name in unknown]
 
 
 def undeclared(name: str, catalog: Catalog) -> str:
     """The end of a sentence about an attribute that nobody has declared, with the remedy."""
-    known = [field.path[0] for field in catalog.definitions]
+    known = [field.name for field in catalog.definitions]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else "Declare it, or check its spelling."
     return f"the attribute {name!r}, which is not declared. {hint}"
 
 
 def _is_declared(field: Field, catalog: Catalog) -> bool:
-    return field.root != "profile" or Field("profile", field.path[:1]) in catalog.definitions
+    return field.root != "profile" or Field("profile", (field.name,)) in catalog.definitions
 
 
 class Sight(NamedTuple):
@@ -132,7 +132,7 @@ class Reader:
 
 
 def _names(fields: Iterable[Field], root: str) -> list[str]:
-    return sorted({field.path[0] for field in fields if field.root == root})
+    return sorted({field.name for field in fields if field.root == root})
 
 
 def _picking(column: str, names: Sequence[str]) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from profiles.language import Catalog, Field, FieldDefinition, Type
+import functools
+
+from ajo.lib import sql
+from profiles.language import Catalog, Field, FieldDefinition, Type, python_zones
 from profiles.models import AttributeDefinition
 
 # What the stream step itself fills in, as text, whether it was declared or not.
@@ -10,7 +13,8 @@ _KEPT_BY_US = ("email", "phone", "time_zone", "locale")
 
 
 def read_catalog() -> Catalog:
-    """One statement, and nothing is kept: whoever needs it often in one request reads it once and passes it on."""
+    """What is declared now: one statement, and another the first time in a process. Nothing is kept between calls:
+    whoever needs it often in one request reads it once and passes it on."""
     ours = [FieldDefinition(Field("profile", (key,)), Type.TEXT) for key in _KEPT_BY_US]
     declared = [
         FieldDefinition(
@@ -21,7 +25,15 @@ def read_catalog() -> Catalog:
         )
         for definition in AttributeDefinition.objects.all()
     ]
-    return Catalog([*ours, *declared])
+    return Catalog([*ours, *declared], _zones())
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    """The time zones that Python and the database both know; a running server does not learn new ones."""
+    with sql.cursor() as cur:
+        cur.execute("SELECT name FROM pg_timezone_names")
+        return python_zones() & {row.name for row in cur}
 
 
 def sensitive_attributes() -> frozenset[str]:

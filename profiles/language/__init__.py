@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import Any
 
 from profiles.language import evaluate, nodes, postgres, values
-from profiles.language.catalog import EMPTY, Catalog, FieldDefinition
+from profiles.language.catalog import EMPTY, Catalog, FieldDefinition, python_zones
 from profiles.language.errors import LanguageError, Position
 from profiles.language.evaluate import Scope
 from profiles.language.functions import FUNCTIONS, LITERAL_FUNCTIONS
@@ -59,6 +59,7 @@ __all__ = [
     "parse",
     "parse_checked",
     "print_tree",
+    "python_zones",
     "to_json",
     "to_sql",
     "type_of",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import zoneinfo
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,10 +24,23 @@ class FieldDefinition:
     help: str = ""
 
 
-class Catalog:
-    """What is known about fields. One that is not declared can be named all the same and has the type any."""
+@functools.cache
+def python_zones() -> frozenset[str]:
+    """The names of the time zones that Python knows."""
+    return frozenset(zoneinfo.available_timezones())
 
-    def __init__(self, definitions: Iterable[FieldDefinition] = ()) -> None:
+
+class Catalog:
+    """What is known about fields. One that is not declared can be named all the same and has the type any.
+
+    `zones` are the names of time zones that both readings know; any other is missing. Those of Python are used when
+    they are left out, of which the database must then know all: it refuses a statement that names another.
+    """
+
+    def __init__(
+        self, definitions: Iterable[FieldDefinition] = (), zones: frozenset[str] | None = None
+    ) -> None:
+        self.zones = python_zones() if zones is None else zones
         self.definitions = {definition.field: definition for definition in definitions}
         for definition in self.definitions.values():
             if definition.type not in _DECLARABLE:

@@ -53,13 +53,16 @@ def operations() -> frozenset[str]:
     return frozenset(_FORMS) | frozenset(_OPERATIONS)
 
 
-def _read(root: str, path: tuple[str, ...]) -> Run:
+def _read(root: str, path: tuple[str | int, ...]) -> Run:
     def run(scope: Scope) -> Any:
         value: Any = getattr(scope, root)
         for name in path:
-            if not isinstance(value, Mapping):
+            if isinstance(name, int):
+                value = value[name] if isinstance(value, list) and name < len(value) else None
+            elif isinstance(value, Mapping):
+                value = value.get(name)
+            else:
                 return None
-            value = value.get(name)
         return value
 
     return run
@@ -200,6 +203,23 @@ def _move(moment: datetime, by: timedelta) -> datetime | None:
         return None
 
 
+def _add_money(a: Money, b: Money) -> Money | None:
+    return _money(EXACT.add(a.amount, b.amount), a.currency) if a.currency == b.currency else None
+
+
+def _subtract_money(a: Money, b: Money) -> Money | None:
+    return _money(EXACT.subtract(a.amount, b.amount), a.currency) if a.currency == b.currency else None
+
+
+def _multiply_money(a: Money, by: Decimal) -> Money | None:
+    return _money(EXACT.multiply(a.amount, by), a.currency)
+
+
+def _money(amount: Decimal, currency: str) -> Money | None:
+    bounded = values.number(amount)
+    return Money(bounded, currency) if bounded is not None else None
+
+
 def _size_any(value: Any) -> Decimal | None:
     return Decimal(len(value)) if isinstance(value, str | list) else None
 
@@ -244,6 +264,14 @@ def _part(read: Callable[[datetime], int]) -> Callable[[datetime], Decimal]:
     return lambda moment: Decimal(read(moment))
 
 
+def _local_part(read: Callable[[datetime], int]) -> Callable[[datetime, str], Decimal | None]:
+    def run(moment: datetime, zone: str) -> Decimal | None:
+        local = values.local_time(moment, zone)
+        return Decimal(read(local)) if local is not None else None
+
+    return run
+
+
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     **{f"equal_{type_}": operator.eq for type_ in _EQUATED},
     **{f"unequal_{type_}": operator.ne for type_ in _EQUATED},
@@ -273,6 +301,12 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "size_list": lambda many: Decimal(len(many)),
     "size_any": _size_any,
     **{name: _part(read) for name, read in _PARTS.items()},
+    **{f"{name}_there": _local_part(read) for name, read in _PARTS.items()},
+    "known_zone": lambda zone, known: zone if zone in known else None,
+    "add_money": _add_money,
+    "subtract_money": _subtract_money,
+    "multiply_money": _multiply_money,
+    "times_money": lambda by, money: _multiply_money(money, by),
     "amount": lambda money: money.amount,
     "currency": lambda money: money.currency,
     "contains": lambda text, part: part in text,

@@ -160,7 +160,7 @@ _add(
 _add(
     "+",
     "plus",
-    "Adds numbers, joins texts, moves a time by a duration.",
+    "Adds numbers or money of one currency, joins texts, moves a time by a duration.",
     "event.price + event.shipping",
     Notation.OPERATOR,
     [
@@ -168,6 +168,7 @@ _add(
         Overload("join_text", (TEXT, TEXT), TEXT),
         Overload("add_time", (TIME, DURATION), TIME),
         Overload("add_duration", (DURATION, DURATION), DURATION),
+        Overload("add_money", (MONEY, MONEY), MONEY),
     ],
     (2, 2),
 )
@@ -182,6 +183,7 @@ _add(
         Overload("subtract_time", (TIME, DURATION), TIME),
         Overload("between_times", (TIME, TIME), DURATION),
         Overload("subtract_duration", (DURATION, DURATION), DURATION),
+        Overload("subtract_money", (MONEY, MONEY), MONEY),
         Overload("negate_number", (NUMBER,), NUMBER),
         Overload("negate_duration", (DURATION,), DURATION),
     ],
@@ -190,10 +192,14 @@ _add(
 _add(
     "*",
     "times",
-    "Multiplies numbers.",
+    "Multiplies numbers, or money by a number.",
     "event.price * event.quantity",
     Notation.OPERATOR,
-    [Overload("multiply", (NUMBER, NUMBER), NUMBER)],
+    [
+        Overload("multiply", (NUMBER, NUMBER), NUMBER),
+        Overload("multiply_money", (MONEY, NUMBER), MONEY),
+        Overload("times_money", (NUMBER, MONEY), MONEY),
+    ],
     (2, 2),
 )
 _add(
@@ -285,11 +291,11 @@ for _word, _label, _what in (
     _add(
         _word,
         _label,
-        f"Of a time in UTC, {_what}.",
-        f"{_word}(profile.birthday)",
+        f"Of a time, {_what}: in UTC, or in the time zone that is named.",
+        f"{_word}(now(), profile.time_zone)",
         Notation.FUNCTION,
-        [Overload(_word, (TIME,), NUMBER)],
-        (1, 1),
+        [Overload(_word, (TIME,), NUMBER), Overload(f"{_word}_there", (TIME, TEXT), NUMBER)],
+        (1, 2),
     )
 _add(
     "amount",

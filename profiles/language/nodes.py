@@ -4,7 +4,7 @@ A tree is frozen and in bounds by construction: no Literal holds what PostgreSQL
 function or has the wrong number of arguments, nothing is deeper than MAX_DEPTH or larger than MAX_NODES. JSON forms:
 
     {"type": "number", "value": "18"}            a Literal; money is {"amount": "12.50", "currency": "EUR"}
-    {"field": "profile", "path": ["age"]}        a Field
+    {"field": "profile", "path": ["age"]}        a Field; in the path, a number counts elements of a list from 0
     {"list": [...]}                              an Items
     {"call": ">=", "args": [...]}                a Call
 """
@@ -28,6 +28,7 @@ MAX_TEXT = 65_536
 """Bytes of UTF-8, of an expression as text."""
 MAX_PATH = 10
 MAX_NAME = 100
+MAX_INDEX = 9_999
 ROOTS = {
     "profile": "an attribute of the profile",
     "event": "a property of the event at hand",
@@ -54,10 +55,15 @@ class Field:
     """What stands at `path` in the document `root`."""
 
     root: str
-    path: tuple[str, ...]
+    path: tuple[str | int, ...]
 
     depth = 1
     size = 1
+
+    @property
+    def name(self) -> str:
+        """The member of the document that it reads from."""
+        return str(self.path[0])
 
     def __post_init__(self) -> None:
         if self.root not in ROOTS:
@@ -66,8 +72,17 @@ class Field:
             raise LanguageError(
                 f"The field of {self.root!r} has {len(self.path)} names.", f"Give 1 to {MAX_PATH} names."
             )
+        if not isinstance(self.path[0], str):
+            raise LanguageError(
+                f"{self.root!r} is no list, so it has no elements.", f"Name {ROOTS[self.root]} first."
+            )
         for name in self.path:
-            if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or not values.is_storable(name):
+            if type(name) is int:
+                if not 0 <= name <= MAX_INDEX:
+                    raise LanguageError(
+                        f"A list has no element {name}.", f"Count from 0, at most to {MAX_INDEX:,}."
+                    )
+            elif not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or not values.is_storable(name):
                 raise LanguageError(
                     "A name in a field is empty, too long or holds a character that cannot be stored.",
                     f"Use 1 to {MAX_NAME} characters, none of them NUL.",

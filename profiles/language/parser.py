@@ -247,7 +247,7 @@ class _Parser:
             self._expect("(", f"Write it like {function.example}")
             node = self._call(name, name.text, [node, *self._until(")")])
         if self._peek.text == "[":
-            self._fail_unexpected("Elements are not picked by number. Use `in` to look into a list.")
+            self._fail_unexpected("Elements are picked by number from fields only: profile.tags[0].")
         return node
 
     def _until(self, closing: str) -> list[Node]:
@@ -320,7 +320,7 @@ class _Parser:
         self._fail(token, f"{token.text[:50]!r} is not known here.", _INSTEAD.get(token.text, instead))
 
     def _field(self, root: Token) -> Node:
-        path: list[str] = []
+        path: list[str | int] = []
         while True:
             following = self._tokens[min(self._next + 2, len(self._tokens) - 1)]
             if self._peek.text == "." and (following.text != "(" or following.kind != "symbol"):
@@ -333,11 +333,16 @@ class _Parser:
             else:
                 self._take()
                 name = self._take()
-                if name.kind != "text":
+                if name.kind == "text":
+                    path.append(self._unquoted(name))
+                elif name.kind == "number" and "." not in name.text:
+                    path.append(int(name.text[:20]))
+                else:
                     self._fail(
-                        name, "A field is named by a text in quotation marks.", 'Write profile["first name"].'
+                        name,
+                        "A field is named by a text in quotation marks, an element of a list by a number.",
+                        'Write profile["first name"] or profile.tags[0].',
                     )
-                path.append(self._unquoted(name))
                 self._expect("]", "Close the bracket after the name.")
         if not path:
             self._fail(

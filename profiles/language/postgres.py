@@ -134,7 +134,7 @@ class _Printer:
         key = (sql_type, value)
         if key not in self._names:
             self._names[key] = name = f"{self._prefix}{len(self._names)}"
-            self.params[name] = value
+            self.params[name] = list(value) if isinstance(value, tuple) else value
         return f"%({self._names[key]})s::{sql_type}"
 
     def now(self) -> str:
@@ -168,6 +168,8 @@ class _Printer:
                 return "TRUE" if value else "FALSE"
             case Type.DURATION:
                 return self.parameter(_seconds(value), sql_type)
+            case Type.LIST:  # names that the catalogue knows
+                return self.parameter(tuple(sorted(value)), "text[]")
             case Type.MONEY:
                 amount = values.write_decimal(value.amount)
                 return self.parameter(
@@ -180,7 +182,15 @@ class _Printer:
         column = getattr(self._columns, place.root)
         if column is None:
             return "NULL::jsonb"
-        return f"({column} -> {' -> '.join(self.parameter(name, 'text') for name in place.path)})"
+        text = column
+        for name in place.path:
+            if isinstance(name, int):
+                # The arrow takes a single value for a list of one; strict does not, and its refusal is NULL.
+                path = self.parameter(f"strict $[{name}]", "jsonpath")
+                text = f"jsonb_path_query_first({text}, {path}, '{{}}', TRUE)"
+            else:
+                text = f"({text} -> {self.parameter(name, 'text')})"
+        return text
 
     def _converted(self, step: Convert) -> str:
         return self.shared(_CONVERSIONS[step.type], (step.step,), [self.print(step.step)])
@@ -287,6 +297,34 @@ def _money_form(operator: str) -> Form:
     return lambda printer, step, args: f"COALESCE({printer.bound(compare, *args)}, FALSE)"
 
 
+def _money_sum_form(operator: str) -> Form:
+    def calculate(a: str, b: str) -> str:
+        amount = _number(f"({a} -> 'amount')::numeric {operator} ({b} -> 'amount')::numeric")
+        return (
+            f"CASE WHEN {a} -> 'currency' = {b} -> 'currency'"
+            f" THEN jsonb_set({a}, '{{amount}}', to_jsonb({amount})) END"
+        )
+
+    return lambda printer, step, args: printer.bound(calculate, *args)
+
+
+def _money_product(printer: _Printer, step: Operation, args: list[str]) -> str:
+    def calculate(money: str, by: str) -> str:
+        amount = _number(f"({money} -> 'amount')::numeric * {by}")
+        return f"jsonb_set({money}, '{{amount}}', to_jsonb({amount}))"
+
+    return printer.bound(calculate, *args)
+
+
+def _known_zone(printer: _Printer, step: Operation, args: list[str]) -> str:
+    """AT TIME ZONE raises for a name that it does not know, so the name is NULL before it comes there."""
+
+    def known(zone: str) -> str:
+        return f"CASE WHEN {zone} = ANY({args[1]}) THEN {zone} END"
+
+    return printer.bound(known, args[0])
+
+
 def _joined(separator: str) -> Form:
     return lambda printer, step, args: separator.join(args)
 
@@ -367,6 +405,15 @@ def _part(name: str) -> Callable[[str], str]:
     return lambda moment: f"extract({name} FROM {moment} AT TIME ZONE 'UTC')"
 
 
+def _local_part(name: str) -> Callable[[str, str], str]:
+    first, last = (
+        f"timestamp '{bound.replace(tzinfo=None).isoformat()}'" for bound in (values.EARLIEST, values.LATEST)
+    )
+    return lambda moment, zone: (
+        f"extract({name} FROM {_between(f'{moment} AT TIME ZONE {zone}', first, last)})"
+    )
+
+
 _COMPARISONS = {"equal": "=", "unequal": "<>", "less": "<", "at_most": "<=", "more": ">", "at_least": ">="}
 
 _FORMS: dict[str, Form] = {
@@ -387,10 +434,24 @@ _FORMS: dict[str, Form] = {
     **{f"{word}_money": _money_form(sign) for word, sign in _COMPARISONS.items() if "equal" not in word},
     **{f"min_{type_}": _function("LEAST") for type_ in ("number", "time", "duration")},
     **{f"max_{type_}": _function("GREATEST") for type_ in ("number", "time", "duration")},
+    "add_money": _money_sum_form("+"),
+    "subtract_money": _money_sum_form("-"),
+    "multiply_money": _money_product,
+    "times_money": lambda printer, step, args: _money_product(printer, step, args[::-1]),
+    "known_zone": _known_zone,
     "lower": _translated(UPPER_LETTERS, LOWER_LETTERS),
     "upper": _translated(LOWER_LETTERS, UPPER_LETTERS),
 }
 """Operations that need the printer, or decide themselves what a missing argument means."""
+
+_PARTS = {
+    "year": "year",
+    "month": "month",
+    "day": "day",
+    "weekday": "isodow",
+    "hour": "hour",
+    "minute": "minute",
+}
 
 _OPERATIONS: dict[str, Callable[..., str]] = {
     **{f"{word}_text": _infix_text(sign) for word, sign in _COMPARISONS.items()},
@@ -419,12 +480,8 @@ _OPERATIONS: dict[str, Callable[..., str]] = {
     "negate_duration": lambda a: f"- {a}",
     "size_text": lambda text: f"char_length({text})::numeric",
     "size_list": lambda many: f"jsonb_array_length({many})::numeric",
-    "year": _part("year"),
-    "month": _part("month"),
-    "day": _part("day"),
-    "weekday": _part("isodow"),
-    "hour": _part("hour"),
-    "minute": _part("minute"),
+    **{name: _part(field) for name, field in _PARTS.items()},
+    **{f"{name}_there": _local_part(field) for name, field in _PARTS.items()},
     "amount": lambda money: f"({money} -> 'amount')::numeric",
     "currency": lambda money: f"{money} ->> 'currency'",
     "contains": lambda text, part: f'strpos({text} COLLATE "C", {part}) > 0',

@@ -101,7 +101,9 @@ def _literal(node: Literal) -> tuple[int, str]:
             return PRIMARY, f"money({amount}, {quote(node.value.currency)})"
 
 
-def _step(name: str) -> str:
+def _step(name: str | int) -> str:
+    if isinstance(name, int):
+        return f"[{name}]"
     return f".{name}" if _IDENTIFIER.fullmatch(name) and name not in RESERVED else f"[{quote(name)}]"
 
 

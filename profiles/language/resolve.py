@@ -6,6 +6,7 @@ Any tree has steps. What does not fit by its types is a problem, and a step that
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -197,8 +198,22 @@ class _Resolver:
             return sum(arg.type is not overload.argument(index) for index, arg in enumerate(args))
 
         chosen = min(fitting, key=conversions)
-        converted = (convert(arg, chosen.argument(index)) for index, arg in enumerate(args))
+        converted = [convert(arg, chosen.argument(index)) for index, arg in enumerate(args)]
+        if chosen.operation.endswith("_there"):
+            converted[1] = self._zone(converted[1], (*path, 1))
         return Operation(chosen.operation, chosen.result, tuple(converted))
+
+    def _zone(self, name: Step, path: Path) -> Step:
+        """The name of a time zone; missing when it is none that both readings know."""
+        zones = self._catalog.zones
+        if isinstance(name, Constant) and name.value is not None and name.value not in zones:
+            near = difflib.get_close_matches(str(name.value), zones, n=1)
+            self._problem(
+                path,
+                f"There is no time zone {name.value!r}.",
+                f"Did you mean {near[0]!r}?" if near else "Give a name such as Europe/Berlin.",
+            )
+        return Operation("known_zone", Type.TEXT, (name, Constant(Type.LIST, zones)))
 
     def _membership(self, node: Call, path: Path) -> Step:
         """`x in list`: a list written out becomes arguments, one of a field is read as JSON."""

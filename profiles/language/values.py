@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 SCALE = 12
 NUMBER_LIMIT = Decimal(10) ** 30
@@ -94,6 +95,15 @@ def time(value: datetime) -> datetime | None:
     except OverflowError:  # the last day of year 9999, west of Greenwich
         return None
     return moved if EARLIEST < moved < LATEST else None
+
+
+def local_time(value: datetime, zone: str) -> datetime | None:
+    """What clocks in a zone of the database of zones show at `value`; None beyond the years 1 to 9999."""
+    try:
+        local = value.astimezone(ZoneInfo(zone))
+    except OverflowError:
+        return None
+    return local if EARLIEST < local.replace(tzinfo=UTC) < LATEST else None
 
 
 def duration(value: timedelta) -> timedelta | None:

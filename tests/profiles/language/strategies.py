@@ -38,6 +38,7 @@ CATALOG = Catalog(FieldDefinition(Field("profile", (name,)), type_) for name, ty
 _WORDS = st.sampled_from(
     ["", "a", "A", "ab", "DE", "z", "Z", "é", "É", "ß", "\u0130", "ς", "Σ", "ж", "😀", "a'b\"\\", "%s", "\n", "null"]
 ) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=4)  # fmt: skip
+ZONES = ["Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "UTC"]
 _DECIMALS = (
     st.integers(-12, 12).map(Decimal)
     | st.decimals(-1000, 1000, places=2)
@@ -71,10 +72,22 @@ literals = st.one_of(*map(_literals, LITERALS))
 undeclared = st.builds(
     Field,
     st.sampled_from(["profile", "profile", "event", "entry"]),
-    st.lists(st.sampled_from(NAMES), min_size=1, max_size=2).map(tuple),
+    st.builds(
+        lambda name, steps: (name, *steps),
+        st.sampled_from(NAMES),
+        st.lists(st.sampled_from([*NAMES, 0, 1, 2]), max_size=2),
+    ),
 )
 declared = st.sampled_from(list(CATALOG.definitions))
-inside_declared = declared.map(lambda field: Field(field.root, (*field.path, "amount")))
+inside_declared = st.builds(
+    lambda field, step: Field(field.root, (*field.path, step)), declared, st.sampled_from(["amount", 0, 1])
+)
+_zones: st.SearchStrategy[Node] = (
+    st.sampled_from([*ZONES, *ZONES, "europe/berlin", "Europe/Nowhere"]).map(
+        lambda zone: Literal(Type.TEXT, zone)
+    )
+    | undeclared
+)
 
 
 def _call(name: str, children: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
@@ -128,7 +141,10 @@ def _typed(draw: st.DrawFn, wanted: Type, depth: int) -> Node:
     if overloads and kind < 7:
         function, overload = draw(st.sampled_from(overloads))
         n = len(overload.arguments) if function.max_arguments is not None else draw(st.integers(2, 3))
-        return Call(function.name, tuple(draw(_typed(overload.argument(i), depth - 1)) for i in range(n)))
+        args = [draw(_typed(overload.argument(i), depth - 1)) for i in range(n)]
+        if overload.operation.endswith("_there"):
+            args[1] = draw(_zones)
+        return Call(function.name, tuple(args))
     match draw(st.sampled_from(special)):
         case "has":
             return Call("has", (draw(_typed(draw(st.sampled_from(list(_FIELDS_OF))), depth - 1)),))
@@ -158,7 +174,10 @@ _LEAVES = {type_: _typed(type_, 0) for type_ in (*_FIELDS_OF, Type.DURATION, Typ
 def _directly(function: Function, overload: Overload) -> st.SearchStrategy[Node]:
     """A call of fields and literals."""
     n = len(overload.arguments) if function.max_arguments is not None else 2
-    arguments = st.tuples(*(_LEAVES[overload.argument(index)] for index in range(n)))
+    leaves = [_LEAVES[overload.argument(index)] for index in range(n)]
+    if overload.operation.endswith("_there"):
+        leaves[1] = _zones
+    arguments = st.tuples(*leaves)
     return arguments.map(lambda args: Call(function.name, args))
 
 
@@ -218,7 +237,9 @@ _amounts = st.one_of(
 _money = st.fixed_dictionaries(
     {"amount": _amounts, "currency": st.sampled_from(["EUR", "USD", "eur", "EURO", None, 1])}
 )
-_scalars = st.one_of(_numbers, _WORDS, st.booleans(), st.none(), _written_times)
+_scalars = st.one_of(
+    _numbers, _WORDS, st.booleans(), st.none(), _written_times, st.sampled_from([*ZONES, "Mars/Base"])
+)
 _json = st.one_of(
     _scalars,
     _money,

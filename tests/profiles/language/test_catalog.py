@@ -13,7 +13,7 @@ from profiles.language.printer import quote
 from profiles.models import AttributeDefinition
 
 PAGE = Path(__file__).resolve().parents[3] / "templates" / "docs" / "language.md"
-BUILT_IN = {"is_true", "has", "coalesce", "conditional", "in_items", "in_list"}
+BUILT_IN = {"is_true", "known_zone", "has", "coalesce", "conditional", "in_items", "in_list"}
 
 
 def test_both_readings_implement_every_operation_and_no_other() -> None:
