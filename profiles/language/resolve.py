@@ -207,7 +207,7 @@ class _Resolver:
         """The name of a time zone; missing when it is none that both readings know."""
         zones = self._catalog.zones
         if isinstance(name, Constant) and name.value is not None and name.value not in zones:
-            near = difflib.get_close_matches(str(name.value), zones, n=1)
+            near = difflib.get_close_matches(str(name.value), zones, n=1, cutoff=0.8)
             self._problem(
                 path,
                 f"There is no time zone {name.value!r}.",

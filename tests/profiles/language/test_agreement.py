@@ -13,11 +13,15 @@ from hypothesis import strategies as st
 
 from ajo.lib import sql
 from profiles.language import (
+    Call,
+    Catalog,
     Columns,
+    Literal,
     Money,
     Node,
     Scope,
     Type,
+    check,
     compile_condition,
     compile_python,
     condition_to_sql,
@@ -175,6 +179,26 @@ def test_what_people_write_stays_data(text: str) -> None:
     documents: list[Document] = [{"profile": profile, "event": None, "entry": None} for profile in profiles]
     assert [row[1] for row in by_postgres([tree], documents)] == [True, True, False]
     assert_agreement([tree], documents)
+
+
+@pytest.mark.parametrize(
+    "text", [*cases.load("language_injections"), "<+02>-2", "EST5EDT4", "../etc/passwd", ""]
+)
+def test_no_text_is_a_time_zone_unless_both_know_it(text: str) -> None:
+    """PostgreSQL would take rules of its own making, and refuse the whole statement for others."""
+    written = Call("hour", (Call("now", ()), Literal(Type.TEXT, text)))
+    read = parse("hour(now(), profile.a)")
+    documents: list[Document] = [{"profile": {"a": text}, "event": None, "entry": None}]
+    assert by_postgres([written, read], documents) == [[None, None, False, False]]
+    assert_agreement([written, read], documents)
+
+
+def test_a_zone_that_only_one_reading_knows_is_missing() -> None:
+    known = Catalog(zones=frozenset({"Europe/Berlin"}))
+    tree = parse('hour(now(), "Europe/Paris")')
+    assert compile_python(tree, known)(Scope(NOW)) is None
+    assert "Give a name such as Europe/Berlin." in str(check(tree, known)[0])
+    assert compile_python(tree)(Scope(NOW)) == 13
 
 
 @pytest.mark.parametrize(
