@@ -190,7 +190,8 @@ def _sources(words: Words) -> dict[str, str]:
     if text := words.text if words.text.strip() else html.to_text(words.html) if words.html.strip() else "":
         sources["text"] = text
     if words.html.strip():
-        sources["html"] = html.with_preheader(words.html, words.preheader)
+        inlined = html.with_inlined_styles(words.html)
+        sources["html"] = html.with_preheader(inlined, words.preheader)
     return sources
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,7 +14,7 @@ from django.db import transaction
 
 from ajo.core.models import AuditEvent
 from ajo.lib import lifecycle
-from channels import addresses, rendering
+from channels import addresses, checklist, mjml, rendering
 from channels.delivery import outbox
 from channels.models import Content, ContentVersion, MessageClass, Suppression, Variant
 from channels.tracking.feedback import RESUBSCRIBED, UNSUBSCRIBED
@@ -23,6 +25,7 @@ from profiles.own_events import OwnEvent
 
 _POLL_SECONDS = 0.05
 _WORDS = ("subject", "preheader", "html", "text")
+_AUTHORED = ("treatment", "locale", "subject", "preheader", "mjml", "html", "text")
 
 
 class ContentRefused(Exception):
@@ -33,6 +36,13 @@ class ContentRefused(Exception):
         self.problems = list(problems)
 
 
+class StaleRevision(Exception):
+    """Somebody else changed this draft since you opened it. Look at the newest words before you save yours."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
 @transaction.atomic
 def save_draft(
     *,
@@ -40,24 +50,29 @@ def save_draft(
     name: str,
     variants: Sequence[Mapping[str, str]],
     channel: int = Channel.EMAIL,
+    revision: str | None = None,
     user: Any = None,
 ) -> ContentVersion:
     """Write the draft of a content, which is made when it is new; its published versions stay as they are.
 
-    A variant may have `subject`, `preheader`, `html`, `text`, `treatment`, `locale`; whether its words can be rendered
-    is asked at publishing. Raises ContentRefused for what cannot be stored.
+    A variant may have `subject`, `preheader`, `mjml`, `html`, `text`, `treatment`, `locale`; with MJML its HTML is made
+    from that. Whether the words can be rendered is asked at publishing. `revision` is what `revision_of` gave for the
+    draft that the author changed, "" when there was none, None to write whatever is there. Raises ContentRefused for
+    what cannot be stored, StaleRevision when somebody was quicker.
     """
     content, _ = Content.objects.get_or_create(key=key, defaults={"name": name, "channel": channel})
     content = Content.objects.select_for_update().get(pk=content.pk)
     if content.channel != channel:
         raise ContentRefused([f"The content {key} is for another channel. Give this one a key of its own."])
+    version = content.versions.filter(state=ContentVersion.State.DRAFT).first()
+    if revision is not None and revision != (revision_of(version) if version else ""):
+        raise StaleRevision
     content.name = name
     content.save(update_fields=["name"])
-    version = content.versions.filter(state=ContentVersion.State.DRAFT).first()
     if version is None:
         newest = content.versions.order_by("-number").first()
         version = ContentVersion.objects.create(content=content, number=newest.number + 1 if newest else 1)
-    rows = [Variant(version=version, **variant) for variant in variants]
+    rows = [Variant(version=version, **_with_html(variant)) for variant in variants]
     try:
         for row in rows:
             row.clean_fields(exclude=["version"])
@@ -67,8 +82,64 @@ def save_draft(
         ) from error
     version.variants.all().delete()
     Variant.objects.bulk_create(rows)
-    AuditEvent.record("save_content", content, user=user, version=version.number)
+    _record_save(content, version.number, user)
     return version
+
+
+def _with_html(variant: Mapping[str, str]) -> dict[str, str]:
+    """The fields of a variant, its HTML made from its MJML if it has any; none when that cannot be compiled."""
+    source = variant.get("mjml", "")
+    made = {"html": mjml.compile_mjml(source).html} if source.strip() else {}
+    return {"mjml": source, **variant, **made}
+
+
+def _record_save(content: Content, number: int, user: Any) -> None:
+    """One line for a person who goes on writing, not one for each pause of the hands."""
+    newest = AuditEvent.objects.filter(object_kind=content._meta.label_lower, object_key=content.key).first()
+    is_same = (
+        newest is not None
+        and newest.action == "save_content"
+        and newest.user_id == getattr(user, "pk", None)
+        and newest.data == {"version": number}
+    )
+    if not is_same:
+        AuditEvent.record("save_content", content, user=user, version=number)
+
+
+def revision_of(version: ContentVersion) -> str:
+    """A short text that changes with every word of a version."""
+    rows = list(version.variants.order_by("treatment", "locale").values_list(*_AUTHORED))
+    return hashlib.blake2b(json.dumps([version.number, rows]).encode(), digest_size=8).hexdigest()
+
+
+@transaction.atomic
+def create_content(
+    *,
+    key: str,
+    name: str,
+    variants: Sequence[Mapping[str, str]],
+    channel: int = Channel.EMAIL,
+    user: Any = None,
+) -> ContentVersion:
+    """A new content with its first draft. Raises ContentRefused when the key is taken."""
+    taken = ContentRefused([f"There is a content with the key {key} already. Choose another key."])
+    if Content.objects.filter(key=key).exists():
+        raise taken
+    try:
+        return save_draft(key=key, name=name, variants=variants, channel=channel, revision="", user=user)
+    except StaleRevision:  # made by somebody else between the two statements
+        raise taken from None
+
+
+@transaction.atomic
+def rename_content(*, content: Content, name: str, user: Any = None) -> Content:
+    """Give a content another name; its key stays."""
+    content = Content.objects.select_for_update().get(pk=content.pk)
+    if content.name != name:
+        AuditEvent.record("rename_content", content, user=user, before=content.name, after=name)
+        content.name = name
+        content.save(update_fields=["name"])
+    return content
 
 
 @transaction.atomic
@@ -78,8 +149,7 @@ def open_draft(*, content: Content, user: Any = None) -> ContentVersion:
     if draft := content.versions.filter(state=ContentVersion.State.DRAFT).first():
         return draft
     newest = content.versions.order_by("-number").first()
-    fields = [*_WORDS, "treatment", "locale"]
-    variants = list(newest.variants.values(*fields)) if newest else [{"subject": content.name}]
+    variants = list(newest.variants.values(*_AUTHORED)) if newest else [{"subject": content.name}]
     return save_draft(
         key=content.key, name=content.name, channel=content.channel, variants=variants, user=user
     )
@@ -117,8 +187,9 @@ def content_problems(version: ContentVersion) -> list[str]:
     found = []
     for variant in variants:
         name = " ".join(filter(None, [variant.treatment, variant.locale]))
-        for problem in rendering.problems(words_of(variant)):
-            found.append(f"Variant {name}: {problem}" if name else problem)
+        for finding in checklist.findings(authored_words(variant)):
+            if finding.level == "error":
+                found.append(f"Variant {name}: {finding}" if name else str(finding))
     return found
 
 
@@ -132,6 +203,11 @@ def has_way_out(content: Content) -> bool:
     return version is not None and all(
         rendering.has_way_out(words_of(variant)) for variant in version.variants.all()
     )
+
+
+def authored_words(variant: Variant) -> checklist.Authored:
+    """What an author wrote: MJML as MJML."""
+    return checklist.Authored(words_of(variant), variant.mjml)
 
 
 def words_of(variant: Variant) -> rendering.Words:

@@ -37,6 +37,10 @@ PURE = [
     "profiles/ingest/json_shape.py",
     "journeys/moments.py",
     "profiles/language",
+    "channels/protection.py",
+    "channels/mjml.py",
+    "channels/html.py",
+    "channels/checklist.py",
     "profiles/stream/resolve.py",
     "profiles/rollup.py",
 ]
