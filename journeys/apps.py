@@ -10,7 +10,8 @@ class JourneysConfig(AppConfig):
     name = "journeys"
 
     def ready(self) -> None:
-        from journeys import entry, merging
+        from channels import usage as content_usage
+        from journeys import entry, merging, usage
         from profiles import consumers
         from profiles.merging import register_merge
 
@@ -18,3 +19,4 @@ class JourneysConfig(AppConfig):
         autodiscover_modules("activities")  # those of other installed apps
         consumers.register("journeys", entry.consume)
         register_merge("journeys", merging.merge_instances)
+        content_usage.register("journeys", usage.contents_in_use)
