@@ -332,6 +332,9 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
         "JourneyVersionState": "journeys.models.JourneyVersion.State",
+        "ContentVersionState": "channels.models.ContentVersion.State",
+        "FindingLevel": "channels.api.content_shapes.FINDING_LEVELS",
+        "CheckLevel": "channels.api.content_shapes.CHECK_LEVELS",
         "InstanceState": "journeys.api.serializers.INSTANCE_STATES",
         "MessageState": "channels.api.message_shapes.MESSAGE_STATES",
         "MessageClass": "channels.api.message_shapes.MESSAGE_CLASSES",

@@ -3,9 +3,10 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from channels.api import messages
+from channels.api import contents, messages
 
 router = SimpleRouter()
+router.register("contents", contents.ContentViewSet, basename="api-content")
 router.register("messages", messages.MessageViewSet, basename="api-message")
 router.register("configurations", messages.ConfigurationViewSet, basename="api-configuration")
 
