@@ -1,156 +1,187 @@
-"""Content and its versions."""
+"""Content: a list, a short form for a new one, and the editor."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Prefetch, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin, StackedInline, TabularInline
-from unfold.decorators import action, display
-from unfold.enums import ActionVariant
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminRadioSelectWidget
 
-from ajo.core.admin_mixins import LookOnly
-from channels import services
-from channels.models import Content, ContentVersion, Variant
+from channels import mjml, services, usage
+from channels.models import ChannelConfiguration, Content, ContentVersion
+from channels.starting_points import STARTING_POINTS
+from profiles.models import AttributeDefinition, EventType
 
-SHOWN_PROBLEMS = 20
-_VERSION_COLORS = {
-    ContentVersion.State.DRAFT.label: "info",
-    ContentVersion.State.PUBLISHED.label: "success",
-}
+SHOWN_USES = 3
+_DRAFT, _PUBLISHED, _BOTH = "draft", "published", "both"
+_STATE_COLORS = {_DRAFT: "info", _PUBLISHED: "success", _BOTH: "warning"}
 
 
-class VersionInline(LookOnly, TabularInline):
-    model = ContentVersion
-    fields = ["number", "shown_state", "published_at"]
-    readonly_fields = fields
-    ordering = ["-number"]
-    extra = 0
-    show_change_link = True
+class NewContentForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own takes no arguments when it runs
+    """Name, key and what to begin with; everything else is written in the editor."""
 
-    @display(description=_("State"), label=_VERSION_COLORS)
-    def shown_state(self, version: ContentVersion) -> str:
-        return str(version.get_state_display())
+    starting_point = forms.ChoiceField(label=_("Begin with"), widget=UnfoldAdminRadioSelectWidget())
+
+    class Meta:
+        model = Content
+        fields = ("name", "key")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["starting_point"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [
+            (point.key, f"{point.label}: {point.description}") for point in STARTING_POINTS.values()
+        ]
+        field.initial = next(iter(STARTING_POINTS))
 
 
 @admin.register(Content)
 class ContentAdmin(ModelAdmin):
-    """A content and its versions. Its words are edited in the draft, a version of its own."""
+    """The page of a content is its editor, which speaks to the REST API."""
 
-    list_display = ["name", "key", "channel", "created_at"]
+    form = NewContentForm
+    list_display = ["name", "key", "channel", "shown_state", "used_by", "created_at"]
     list_filter = ["channel"]
     search_fields = ["name", "key"]
-    fields = ["name", "key", "channel"]
+    fields = ["name", "key", "starting_point"]
     prepopulated_fields = {"key": ["name"]}
-    inlines = [VersionInline]
-    actions_detail = ["edit_draft", "publish"]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Content | None = None) -> list[str]:
-        return ["key", "channel"] if obj else []
-
-    def get_prepopulated_fields(self, request: HttpRequest, obj: Content | None = None) -> dict[str, Any]:
-        return {} if obj else self.prepopulated_fields
-
-    def get_inlines(self, request: HttpRequest, obj: Content | None) -> list[Any]:
-        return self.inlines if obj else []
 
     def has_delete_permission(self, request: HttpRequest, obj: Content | None = None) -> bool:
         return False  # journeys and messages refer to it
 
-    @action(
-        description=_("Edit the draft"),
-        icon="edit",
-        permissions=["change"],
-        dialog={
-            "title": _("Edit the draft"),
-            "description": _("Without a draft, a new one begins with the words of the newest version."),
-            "form_class": None,
-            "form_submit_text": _("Edit"),
-        },
-    )
-    def edit_draft(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        draft = services.open_draft(content=get_object_or_404(Content, pk=object_id), user=request.user)
-        return _go_to(request, reverse("admin:channels_contentversion_change", args=[draft.pk]))
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Content]:
+        versions = ContentVersion.objects.order_by("-number")
+        return super().get_queryset(request).prefetch_related(Prefetch("versions", queryset=versions))
 
-    @action(
-        description=_("Publish"),
-        icon="rocket_launch",
-        variant=ActionVariant.PRIMARY,
-        permissions=["change"],
-        dialog={
-            "title": _("Publish"),
-            "description": _("Freezes the draft. Journeys that are published from now on use it."),
-            "form_class": None,
-            "form_submit_text": _("Publish"),
-        },
-    )
-    def publish(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
-        content = get_object_or_404(Content, pk=object_id)
-        try:
-            services.publish_content(content=content, now=timezone.now(), user=request.user)
-        except services.ContentRefused as refused:
-            for problem in refused.problems[:SHOWN_PROBLEMS]:
-                messages.error(request, problem)
-        else:
-            messages.success(request, gettext("Published."))
-        return _go_to(request, reverse("admin:channels_content_change", args=[content.pk]))
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Finds the uses of all rows of the page at once."""
+        page = super().get_changelist_instance(request)
+        uses = usage.uses_of([content.key for content in page.result_list])
+        for content in page.result_list:
+            content.uses = uses.get(content.key, [])
+        return page
+
+    @display(description=_("State"), label=_STATE_COLORS)
+    def shown_state(self, content: Content) -> tuple[str, str]:
+        versions = list(content.versions.all())
+        draft = next((v for v in versions if v.state == ContentVersion.State.DRAFT), None)
+        published = next((v for v in versions if v.state == ContentVersion.State.PUBLISHED), None)
+        if published is None:
+            return _DRAFT, gettext("Draft")
+        name = gettext("Published v%(number)s") % {"number": published.number}
+        return (_BOTH, gettext("%(published)s, draft") % {"published": name}) if draft else (_PUBLISHED, name)
+
+    @display(description=_("Used by"))
+    def used_by(self, content: Content) -> SafeString | str:
+        uses: list[usage.Use] = content.uses  # type: ignore[attr-defined]
+        if not uses:
+            return "–"
+        links = format_html_join(
+            ", ", '<a class="text-link" href="{}">{}</a>', ((use.url, use.name) for use in uses[:SHOWN_USES])
+        )
+        rest = len(uses) - SHOWN_USES
+        if rest <= 0:
+            return links
+        more = ngettext("and %(count)d more", "and %(count)d more", rest) % {"count": rest}
+        return format_html("{} {}", links, more)
+
+    def save_model(self, request: HttpRequest, obj: Content, form: Any, change: bool) -> None:
+        point = STARTING_POINTS[form.cleaned_data["starting_point"]]
+        words = {"subject": point.subject, "preheader": point.preheader, "mjml": point.mjml}
+        version = services.create_content(key=obj.key, name=obj.name, variants=[words], user=request.user)
+        obj.pk, obj.channel = version.content_id, version.content.channel
+
+    def response_add(
+        self, request: HttpRequest, obj: Content, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:channels_content_change", args=[obj.pk]))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        content = self.get_object(request, object_id)
+        if content is None:
+            raise Http404
+        if not self.has_view_or_change_permission(request, content):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": content.name,
+            "opts": self.opts,
+            "original": content,
+            "boot": _boot(request, content),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/channels/content/editor.html", context)
 
 
-def _go_to(request: HttpRequest, url: str) -> HttpResponse:
-    """The answer of a dialog: htmx would put a redirect's page into it."""
-    if "HX-Request" in request.headers:
-        return HttpResponse(headers={"HX-Redirect": url})
-    return HttpResponseRedirect(url)
+def _boot(request: HttpRequest, content: Content) -> dict[str, Any]:
+    """What the editor is told by its page."""
+    user = request.user
+    return {
+        "key": content.key,
+        "name": content.name,
+        "api": reverse("api-docs"),
+        "listUrl": reverse("admin:channels_content_changelist"),
+        "docsUrl": reverse("docs-page", args=["content"]),
+        "userEmail": getattr(user, "email", ""),
+        "canChange": user.has_perm("channels.change_content"),
+        "canPublish": user.has_perm("channels.publish_content"),
+        "canProof": user.has_perm("channels.send_proof"),
+        "canSeePeople": user.has_perm("profiles.view_profile"),
+        "fields": _fields(),
+        "events": list(
+            EventType.objects.exclude(name__startswith="$")
+            .order_by("name")
+            .values_list("name", flat=True)[:500]
+        ),
+        "configurations": [
+            {"key": each.key, "name": each.name, "sender": each.sender_name or each.sender_address}
+            for each in ChannelConfiguration.objects.filter(channel=content.channel, is_active=True)
+        ],
+        "startingPoints": [
+            {
+                "key": point.key,
+                "label": str(point.label),
+                "description": str(point.description),
+                "icon": point.icon,
+                "mjml": point.mjml,
+            }
+            for point in STARTING_POINTS.values()
+        ],
+        "tags": mjml.tags_json(),
+    }
 
 
-class VariantInline(StackedInline):
-    model = Variant
-    fields = [("treatment", "locale"), "subject", "preheader", "html", "text"]
-    extra = 0
-
-    def _may_edit(self, request: HttpRequest, obj: ContentVersion | None) -> bool:
-        return obj is not None and obj.state == ContentVersion.State.DRAFT
-
-    def has_add_permission(self, request: HttpRequest, obj: ContentVersion | None = None) -> bool:
-        return super().has_add_permission(request, obj) and self._may_edit(request, obj)
-
-    def has_change_permission(self, request: HttpRequest, obj: ContentVersion | None = None) -> bool:
-        return super().has_change_permission(request, obj) and self._may_edit(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: ContentVersion | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and self._may_edit(request, obj)
-
-
-@admin.register(ContentVersion)
-class ContentVersionAdmin(ModelAdmin):
-    """One edition with its words: a draft can be edited, a published one only looked at."""
-
-    list_display = ["content", "number", "shown_state", "published_at"]
-    list_filter = ["state"]
-    list_select_related = ["content"]
-    search_fields = ["content__name", "content__key"]
-    fields = ["content", "number", "shown_state", "published_at"]
-    readonly_fields = fields
-    inlines = [VariantInline]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: ContentVersion | None = None) -> bool:
-        return False
-
-    @display(description=_("State"), label=_VERSION_COLORS)
-    def shown_state(self, version: ContentVersion) -> str:
-        return str(version.get_state_display())
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        super().save_related(request, form, formsets, change)
-        for problem in services.content_problems(form.instance)[:SHOWN_PROBLEMS]:
-            messages.warning(request, problem)
+def _fields() -> list[dict[str, str]]:
+    """The values that every content may use, declared attributes first."""
+    attributes = [
+        {"path": f"profile.{each.key}", "label": each.label, "group": "profile", "type": each.type}
+        for each in AttributeDefinition.objects.all()
+    ]
+    fixed = [
+        ("unsubscribe_url", _("Address to unsubscribe"), "link"),
+        ("preferences_url", _("Address of the preference page"), "link"),
+        ("brand.name", _("Name of the sender"), "brand"),
+        ("brand.address", _("Address of the sender"), "brand"),
+    ]
+    return attributes + [
+        {"path": path, "label": str(label), "group": group, "type": "text"} for path, label, group in fixed
+    ]
