@@ -17,6 +17,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from ajo import people  # noqa: F401  registers the page of a person
 from ajo.core.models import ApiKey, AuditEvent, User
 from ajo.core.scopes import SCOPES
 

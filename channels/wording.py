@@ -70,13 +70,13 @@ def verdict(fate: Fate, zone: ZoneInfo) -> str:
         case State.WITHHELD:
             return _("Withheld: %(reason)s") % {"reason": _withheld(fate, zone)}
         case State.FAILED:
-            return _("Failed: %(reason)s") % {"reason": _reason(fate.reason)}
+            return _("Failed: %(reason)s") % {"reason": reason(fate.reason)}
         case State.EXPIRED:
             return _("Expired: its time was over before it could be sent")
         case State.UNCERTAIN:
-            return _("Uncertain: %(reason)s") % {"reason": _reason(fate.reason)}
+            return _("Uncertain: %(reason)s") % {"reason": reason(fate.reason)}
         case State.QUARANTINED:
-            return _("Put aside: %(reason)s") % {"reason": _reason(fate.reason)}
+            return _("Put aside: %(reason)s") % {"reason": reason(fate.reason)}
 
 
 def moment(at: datetime, zone: ZoneInfo) -> str:
@@ -100,7 +100,7 @@ def _queued(fate: Fate, zone: ZoneInfo) -> Iterator[str]:
     if fate.due_at:
         yield _(", is looked at again on %(moment)s") % {"moment": moment(fate.due_at, zone)}
     if fate.reason:
-        yield _(". Last answer: %(reason)s") % {"reason": _reason(fate.reason)}
+        yield _(". Last answer: %(reason)s") % {"reason": reason(fate.reason)}
 
 
 def _accepted(fate: Fate, zone: ZoneInfo) -> str:
@@ -133,9 +133,10 @@ def _withheld(fate: Fate, zone: ZoneInfo) -> str:
         return _("the address %(address)s is suppressed since %(day)s (%(why)s)") % {
             **values, "day": day(fate.suppressed_at, zone), "why": why
         }  # fmt: skip
-    return _reason(fate.reason)
+    return reason(fate.reason)
 
 
-def _reason(stored: str) -> str:
+def reason(stored: str) -> str:
+    """A stored reason as a part of a sentence."""
     known = _REASONS.get(stored)
     return str(known) if known else stored.removesuffix(".") or _("no reason was given")

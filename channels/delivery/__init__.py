@@ -8,6 +8,6 @@ between the call to the provider and its answer, the message becomes `uncertain`
 from __future__ import annotations
 
 from channels.delivery.outbox import Draft, enqueue, move_merged, withhold_origin, withhold_queued
-from channels.delivery.sender import take_batch
+from channels.delivery.sender import source, take_batch
 
-__all__ = ["Draft", "enqueue", "move_merged", "take_batch", "withhold_origin", "withhold_queued"]
+__all__ = ["Draft", "enqueue", "move_merged", "source", "take_batch", "withhold_origin", "withhold_queued"]

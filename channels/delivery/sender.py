@@ -325,6 +325,31 @@ def _pause(error: ProviderError) -> float:
     return max(_OUTAGE_SECONDS * (4 if error.permanent else 1), error.retry_after or 0.0)
 
 
+# --- looked at -----------------------------------------------------------------------------------------------
+
+
+def source(message_id: int, at: datetime) -> bytes:
+    """A message rendered anew as it would be sent at `at`, with what is known of the person now. Sends nothing.
+
+    Raises ContentError, with a sentence, when it cannot be rendered.
+    """
+    (message,) = outbox.load([message_id])
+    batch = _gather([message], at, ends_at=0.0)
+    configuration = batch.configurations.get(message.configuration_id)
+    if configuration is None:
+        raise ContentError(
+            "The channel configuration of this message was deleted, so its sender is not known."
+        )
+    sender = Sender(configuration.sender_name, configuration.sender_address, configuration.reply_to)
+    outgoing: dict[int, Outgoing] = {}
+    (candidate,) = _render(
+        [message], _Route(configuration, Provider(configuration.settings), sender), batch, outgoing
+    )
+    if message_id not in outgoing:
+        raise ContentError(candidate.problem or outbox.REASON_NO_ADDRESS)
+    return outgoing[message_id].body
+
+
 # --- providers -----------------------------------------------------------------------------------------------
 
 _providers: dict[tuple[int, int], tuple[str, Provider]] = {}
