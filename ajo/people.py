@@ -45,7 +45,7 @@ class ConsentForm(forms.Form):
         label=_("Channel"), coerce=int, choices=Channel.choices, widget=UnfoldAdminSelectWidget
     )
     state = forms.TypedChoiceField(
-        label=_("Consent"), coerce=int, choices=Consent.State.choices, widget=UnfoldAdminSelectWidget
+        label=_("What they said"), coerce=int, choices=Consent.State.choices, widget=UnfoldAdminSelectWidget
     )
     reason = forms.CharField(
         label=_("Reason"),
@@ -129,6 +129,7 @@ class PersonAdmin(ProfileAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": str(profile),
+            "original": profile,
             "profile": profile,
             "survivor": (
                 Profile.objects.filter(pk=profile.merged_into).first() if profile.merged_into else None

@@ -27,6 +27,8 @@ FEEDBACK = (OPENED, CLICKED, UNSUBSCRIBED, RESUBSCRIBED)
 """Events that say by their property message_id which message they answer."""
 SHOWN_FEEDBACK = 20
 SHOWN_ATTRIBUTES = 8
+SHOWN_PROPERTIES = 3
+SHOWN_LETTERS = 60
 
 
 class Kind(enum.StrEnum):
@@ -122,8 +124,8 @@ def _event_words(row: EventRow, properties: Mapping[str, Any]) -> tuple[str, str
         case EventKind.IDENTIFY:
             names = sorted(properties)
             listed = ", ".join(names[:SHOWN_ATTRIBUTES])
-            if more := len(names) - SHOWN_ATTRIBUTES:
-                listed += _(" and %(count)s more") % {"count": more} if more > 0 else ""
+            if (more := len(names) - SHOWN_ATTRIBUTES) > 0:
+                listed += _(" and %(count)s more") % {"count": more}
             return "badge", _("Attributes arrived"), listed
         case EventKind.PAGE:
             return "web", _("Viewed the page %(name)s") % {"name": name or properties.get("url") or ""}, ""
@@ -138,7 +140,14 @@ def _event_words(row: EventRow, properties: Mapping[str, Any]) -> tuple[str, str
         return "unsubscribe", _("Unsubscribed from %(channel)s") % {"channel": channel}, ""
     if row.name == RESUBSCRIBED:
         return "mark_email_read", _("Subscribed to %(channel)s again") % {"channel": channel}, ""
-    return "bolt", row.name, ""
+    return "bolt", row.name, _excerpt(properties)
+
+
+def _excerpt(properties: Mapping[str, Any]) -> str:
+    """The first few plain values: enough to tell one event from its neighbour."""
+    plain = [(key, value) for key, value in properties.items() if isinstance(value, str | int | float)]
+    shown = ", ".join(f"{key}: {str(value)[:SHOWN_LETTERS]}" for key, value in plain[:SHOWN_PROPERTIES])
+    return f"{shown}, …" if len(plain) > SHOWN_PROPERTIES else shown
 
 
 def _channel_of(properties: Mapping[str, Any]) -> str:

@@ -121,6 +121,7 @@ class MessageAdmin(LookOnly, Large, ModelAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": _content_name(message),
+            "original": message,
             "message": message,
             "person": str(message.profile),
             "tone": wording.TONES[Message.State(message.state)],
