@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -21,11 +20,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from ajo.core.models import AuditEvent
 from ajo.timeline import BadCursor, Kind, Page, timeline
-from channels import services as channel_services
+from channels.consent import note_consent
 from journeys.models import JourneyInstance
-from profiles import services as profile_services
 from profiles.admin import ProfileAdmin
 from profiles.models import AttributeDefinition, Channel, Consent, Profile
 
@@ -112,7 +109,7 @@ class PersonAdmin(ProfileAdmin):
         form = ConsentForm(request.POST if request.method == "POST" else None)
         if not form.is_valid():
             return self._page(request, profile, form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
-        set_consent(profile=profile, **form.cleaned_data, now=timezone.now(), user=request.user)
+        note_consent(profile=profile, **form.cleaned_data, now=timezone.now(), user=request.user)
         messages.success(request, gettext("The consent is noted."))
         return HttpResponseRedirect(reverse("admin:profiles_profile_change", args=[profile.pk]))
 
@@ -144,25 +141,6 @@ class PersonAdmin(ProfileAdmin):
             **_timeline(request, profile),
         }
         return TemplateResponse(request, "admin/profiles/profile/page.html", context, status=status)
-
-
-def set_consent(*, profile: Profile, channel: int, state: int, reason: str, now: datetime, user: Any) -> None:
-    """Note what a person told somebody of us. Opting out withholds what is queued, as an unsubscribe does."""
-    with transaction.atomic():
-        profile_services.set_consent(
-            profile_ids=[profile.pk], channel=channel, state=Consent.State(state), reason=reason, now=now
-        )
-        AuditEvent.record(
-            "set_consent",
-            profile,
-            user=user,
-            channel=channel,
-            state=state,
-            reason=reason,
-            changed_at=now.isoformat(),
-        )
-    if state == Consent.State.OPTED_OUT:
-        channel_services.unsubscribe(profile_id=profile.pk, channel=channel, reason=reason, now=now)
 
 
 def _timeline(request: HttpRequest, profile: Profile) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def test_consent_is_set_by_hand_with_a_reason_and_audited(
     assert message.state == Message.State.WITHHELD
     event = AuditEvent.objects.get(action="set_consent")
     assert (event.user, event.object_key) == (boss, str(ada.pk))
-    assert (event.data["state"], event.data["reason"]) == (2, "Wrote to support.")
+    assert (event.data["state"], event.data["reason"]) == ("opted_out", "Wrote to support.")
     assert "Set by hand by boss. Wrote to support." in answer.content.decode()
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from ajo.core.models import AuditEvent, User
+from ajo.core.models import User
 from ajo.timeline import BadCursor, Entry, Kind, timeline
 from channels import delivery, services
+from channels.consent import note_consent
 from channels.models import CauseKind, ChannelConfiguration, Message, MessageClass, Variant
 from channels.providers.base import Outgoing, Receipt, Verdict
 from channels.providers.smtp import SmtpProvider
@@ -363,13 +364,7 @@ def test_consent_set_by_hand_is_told_once_with_the_name() -> None:
     boss = User.objects.create_user("boss")
     for hours, state in enumerate([Consent.State.OPTED_OUT, Consent.State.OPTED_IN]):
         at = MONDAY + hours * HOUR
-        profile_services.set_consent(
-            profile_ids=[ada.pk], channel=Channel.SMS, state=state, reason="They called.", now=at
-        )
-        AuditEvent.record(
-            "set_consent", ada, user=boss, channel=Channel.SMS.value, state=state.value, reason="They called.",
-            changed_at=at.isoformat(),
-        )  # fmt: skip
+        note_consent(profile=ada, channel=Channel.SMS, state=state, reason="They called.", now=at, user=boss)
 
     assert told(timeline(ada.pk, kinds={Kind.CONSENT}).entries) == [
         ("Opted in to SMS", "Set by hand by boss. They called."),

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from ajo.api import views
+from ajo.api import people, views
 
 urlpatterns = [
     # The split view keeps its script in a request of its own, so no page of ours has an inline script.
@@ -14,6 +14,8 @@ urlpatterns = [
     ),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("status/", views.StatusView.as_view(), name="api-status"),
+    path("profiles/<int:profile_id>/timeline/", people.TimelineView.as_view(), name="api-profile-timeline"),
+    path("messages/<int:message_id>/source/", people.MessageSourceView.as_view(), name="api-message-source"),
     path("", include("profiles.api.urls")),
     path("", include("channels.api.urls")),
     path("", include("journeys.api.urls")),

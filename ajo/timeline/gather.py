@@ -24,12 +24,13 @@ from django.utils.translation import gettext as _
 from ajo.lib import sql
 from ajo.timeline import words
 from ajo.timeline.words import Entry, Kind
+from channels import consent as consent_notes
 from channels import wording
 from channels.liquid import ContentError, Template, decode_values
 from channels.models import CauseKind
 from journeys import graph
 from journeys.moments import find_zone
-from profiles.models import Consent, Profile
+from profiles.models import Channel, Consent, Profile
 
 PAGE = 50
 MOST = 200
@@ -153,7 +154,7 @@ SELECT profile_id, channel, state, changed_at, reason FROM consent WHERE profile
 """
 _SET_BY_HAND = """
 SELECT a.id, a.object_key, a.data::text, u.username FROM core_auditevent a LEFT JOIN core_user u ON u.id = a.user_id
-WHERE a.object_kind = 'profiles.profile' AND a.object_key = ANY(%b::text[]) AND a.action = 'set_consent'
+WHERE a.object_kind = 'profiles.profile' AND a.object_key = ANY(%b::text[]) AND a.action = %s
 """
 
 
@@ -262,15 +263,19 @@ class _Gathering:
 
     def read_consents(self) -> None:
         """Few rows: what is said now per channel, and what was said by hand."""
-        self._cur.execute(_SET_BY_HAND, [[str(profile_id) for profile_id in self._ids]])
+        self._cur.execute(_SET_BY_HAND, [[str(profile_id) for profile_id in self._ids], consent_notes.ACTION])
         by_hand = set()
         for row in self._cur:
             data = json.loads(row.data)
             changed_at = datetime.fromisoformat(data["changed_at"])
             consent = words.ConsentRow(
-                int(row.object_key), data["channel"], data["state"], changed_at, data["reason"],
-                row.username or _("somebody who was deleted"),
-            )  # fmt: skip
+                profile_id=int(row.object_key),
+                channel=Channel[data["channel"].upper()].value,
+                state=Consent.State[data["state"].upper()].value,
+                changed_at=changed_at,
+                reason=data["reason"],
+                by=row.username or _key_name(data),
+            )
             by_hand.add((consent.channel, changed_at))
             self._add((_us(changed_at), _CONSENT, consent.channel, row.id, 0), consent)
         self._cur.execute(_CONSENTS, [self._ids])
@@ -420,6 +425,11 @@ class _Gathering:
 class _Beginning:
     profile_id: int
     created_at: datetime
+
+
+def _key_name(data: Mapping[str, Any]) -> str:
+    prefix = data.get("api_key")
+    return _("the API key %(prefix)s") % {"prefix": prefix} if prefix else _("somebody who was deleted")
 
 
 def _us(at: datetime) -> int:

@@ -16,9 +16,9 @@ from ajo.core.rest.idempotency import idempotent
 from ajo.core.rest.views import View, ViewSet, not_found
 from channels import services
 from channels.api import message_shapes as shapes
+from channels.consent import note_consent
 from channels.models import ChannelConfiguration, Message
-from profiles import services as profile_services
-from profiles.models import Channel, Consent, Profile
+from profiles.models import Channel, Profile
 
 CHANNELS = {channel.name.lower(): channel for channel in Channel}
 
@@ -90,13 +90,9 @@ class ConsentView(View):
                 % {"channel": channel, "known": ", ".join(CHANNELS)}
             )
         asked = self.read(shapes.NewConsentSerializer)
-        said = {"channel": CHANNELS[channel], "reason": asked["reason"], "now": timezone.now()}
-        AuditEvent.record("set_consent", profile, user=self.person(), channel=channel, state=asked["state"])
-        is_settled = True
-        if asked["state"] == Consent.State.OPTED_OUT:
-            is_settled = services.unsubscribe(profile_id=profile.pk, **said)
-        else:
-            profile_services.set_consent(profile_ids=[profile.pk], state=Consent.State.OPTED_IN, **said)
+        is_settled = note_consent(
+            profile=profile, channel=CHANNELS[channel], **asked, now=timezone.now(), user=self.person()
+        )
         return Response(shapes.SavedConsentSerializer(asked | {"is_settled": is_settled}).data)
 
 
