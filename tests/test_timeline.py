@@ -322,10 +322,36 @@ def test_opens_and_clicks_stand_under_their_message(accepting: None) -> None:
 
     (shown,) = [entry for entry in entries if entry.kind is Kind.MESSAGE]
     assert [(note.text, note.at) for note in shown.notes] == [
-        ("Opened by a machine (prefetch)", answered),
+        ("Opened by a machine (the browser looked ahead)", answered),
         ("https://brand.example/sale clicked by the person", answered + HOUR),
     ]
     assert not [entry for entry in entries if entry.title.startswith("$")]
+
+
+def test_leaving_through_a_message_is_told_as_an_event_and_under_it(accepting: None) -> None:
+    make_story()
+    ada = know_ada()
+    sign_up(MONDAY)
+    tick(MONDAY + 2 * DAY)
+    message = send(MONDAY + 2 * DAY)
+    left = MONDAY + 3 * DAY
+    services.unsubscribe(
+        profile_id=ada,
+        channel=Channel.EMAIL,
+        reason="By one click.",
+        now=left,
+        about={"message_id": str(message.pk)},
+    )
+    assert take_batch(now=left)
+
+    entries = timeline(ada).entries
+
+    (shown,) = [entry for entry in entries if entry.kind is Kind.MESSAGE]
+    assert [note.text for note in shown.notes] == ["Unsubscribed through it"]
+    assert told([entry for entry in entries if entry.at == left]) == [
+        ("Opted out of email", "By one click."),
+        ("Unsubscribed from email", "noted by the product itself"),
+    ]
 
 
 # --- one person who was two ----------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from channels import consent as consent_notes
 from channels import wording
 from channels.liquid import ContentError, Template, decode_values
 from channels.models import CauseKind
+from channels.tracking.feedback import CLICKED, OPENED
 from journeys import graph
 from journeys.moments import find_zone
 from profiles.models import Channel, Consent, Profile
@@ -70,7 +71,8 @@ WITH RECURSIVE person AS (
 SELECT p.id, p.created_at, p.attributes::text AS attributes FROM person JOIN profile p USING (id) ORDER BY p.id
 """
 _EVENTS = """
-SELECT x.occurred_at, x.event_id AS id, x.profile_id, x.event_type_id, t.name, e.kind, e.hops, s.name AS source,
+SELECT x.occurred_at, x.event_id AS id, x.profile_id, x.event_type_id, t.name, e.kind, e.hops, e.source_id,
+    s.name AS source,
     e.user_id, e.anonymous_id, e.properties::text, e.context::text
 FROM (
     SELECT pe.occurred_at, pe.event_id, pe.profile_id, pe.event_type_id FROM profile_event pe
@@ -235,7 +237,7 @@ class _Gathering:
                 "profile_ids": self._ids,
                 "at": at,
                 "a": UUID(int=max(a, 0)),
-                "hidden": [words.OPENED, words.CLICKED],
+                "hidden": [OPENED, CLICKED],
                 "limit": self._limit + 1,
             },
         )

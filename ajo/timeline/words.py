@@ -16,13 +16,12 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from channels import wording
 from channels.models import CauseKind, Message, MessageClass
+from channels.tracking import feedback, machines
+from channels.tracking.feedback import CLICKED, OPENED, RESUBSCRIBED, UNSUBSCRIBED
 from journeys.graph import Box
 from journeys.models import JourneyInstance, JourneyVersion, ReEntry
-from profiles.models import Channel, Consent, EventKind
+from profiles.models import Channel, Consent, EventKind, Source
 
-OPENED, CLICKED, UNSUBSCRIBED, RESUBSCRIBED = (
-    "$message_opened", "$message_clicked", "$unsubscribed", "$resubscribed"
-)  # fmt: skip
 FEEDBACK = (OPENED, CLICKED, UNSUBSCRIBED, RESUBSCRIBED)
 """Events that say by their property message_id which message they answer."""
 SHOWN_FEEDBACK = 20
@@ -82,6 +81,7 @@ class EventRow(NamedTuple):
     name: str
     kind: int
     hops: int
+    source_id: int
     source: str | None
     user_id: str | None
     anonymous_id: str | None
@@ -92,8 +92,7 @@ class EventRow(NamedTuple):
 def of_event(row: EventRow, key: str, notes: Sequence[Note]) -> Entry:
     properties = row.properties if isinstance(row.properties, dict) else {}
     icon, title, text = _event_words(row, properties)
-    source = row.source or _("a source that was deleted")
-    came = _("%(call)s call from %(source)s") % {"call": EventKind(row.kind).label.lower(), "source": source}
+    came = _came(row)
     return Entry(
         key=key,
         kind=Kind.EVENT,
@@ -115,6 +114,15 @@ def of_event(row: EventRow, key: str, notes: Sequence[Note]) -> Entry:
             "context": row.context,
         },
     )
+
+
+def _came(row: EventRow) -> str:
+    if row.source_id == Source.OWN:
+        return _("noted by the product itself")
+    return _("%(call)s call from %(source)s") % {
+        "call": EventKind(row.kind).label.lower(),
+        "source": row.source or _("a source that was deleted"),
+    }
 
 
 def _event_words(row: EventRow, properties: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -380,13 +388,13 @@ class FeedbackRow(NamedTuple):
     properties: Mapping[str, Any]
 
 
-def of_message(row: MessageRow, feedback: Sequence[FeedbackRow], key: str, zone: ZoneInfo) -> Entry:
+def of_message(row: MessageRow, answers: Sequence[FeedbackRow], key: str, zone: ZoneInfo) -> Entry:
     fate = row.fate
     notes = [
         Note(feedback_words(each), each.occurred_at, icon=_FEEDBACK_ICONS.get(each.name, "reply"))
-        for each in feedback[:SHOWN_FEEDBACK]
+        for each in answers[:SHOWN_FEEDBACK]
     ]
-    if more := len(feedback) - len(notes):
+    if more := len(answers) - len(notes):
         notes.append(Note(_("%(count)s more answers") % {"count": more}, icon="more_horiz"))
     title = _("%(channel)s: %(content)s") % {
         "channel": Channel(fate.channel).label,
@@ -434,18 +442,31 @@ def feedback_words(row: FeedbackRow) -> str:
     who = _("a machine") if row.properties.get("is_machine") else _("the person")
     values = {"who": who, "url": row.properties.get("url") or _("a link")}
     match row.name:
-        case "$message_opened":
+        case feedback.OPENED:
             text = _("Opened by %(who)s") % values
-        case "$message_clicked":
+        case feedback.CLICKED:
             text = _("%(url)s clicked by %(who)s") % values
-        case "$unsubscribed":
+        case feedback.UNSUBSCRIBED:
             text = _("Unsubscribed through it")
-        case "$resubscribed":
+        case feedback.RESUBSCRIBED:
             text = _("Took the unsubscribing back")
         case _:
             text = row.name
     reason = row.properties.get("machine_reason")
-    return f"{text} ({reason})" if reason else text
+    return f"{text} ({_MACHINES.get(reason, reason)})" if reason else text
+
+
+_MACHINES = {
+    machines.HEAD: gettext_lazy("it only looked whether the address exists"),
+    machines.PREFETCH: gettext_lazy("the browser looked ahead"),
+    machines.NOT_SENT: gettext_lazy("it came before the message was accepted"),
+    machines.TOO_SOON: gettext_lazy("it came within a second of sending"),
+    machines.APPLE: gettext_lazy("Apple Mail’s privacy protection"),
+    machines.SCANNER: gettext_lazy("a scanner of mail"),
+    machines.ROBOT: gettext_lazy("a robot"),
+    machines.NAMELESS: gettext_lazy("a program without a name"),
+    machines.BURST: gettext_lazy("two links within two seconds"),
+}
 
 
 # --- consent and profiles ------------------------------------------------------------------------------------
