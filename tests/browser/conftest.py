@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -20,7 +20,8 @@ OpenPage = Callable[..., Page]
 def open_page(browser: Browser) -> Iterator[OpenPage]:
     """`open_page(scheme="dark", size=PHONE)` makes a page in a context of its own.
 
-    When the test is over it fails if any page logged an error, raised one, or asked another host for anything.
+    When the test is over it fails if any page logged an error, raised one, or asked another host for anything. An error
+    that holds one of the words in `tolerated` is what the test is about.
     """
     contexts = []
     complaints: list[str] = []
@@ -30,20 +31,23 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         if parts.scheme in {"http", "https"} and parts.hostname not in {"127.0.0.1", "localhost"}:
             complaints.append(f"a request to {parts.hostname}")
 
-    def on_console(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            complaints.append(f"the console says {message.text}")
-
     def open_one(
         *,
         scheme: Literal["light", "dark"] = "light",
         size: dict[str, int] = DESKTOP,
         base_url: str | None = None,
+        touch: bool = False,
+        tolerated: Sequence[str] = (),
     ) -> Page:
+        def on_console(message: ConsoleMessage) -> None:
+            if message.type == "error" and not any(word in message.text for word in tolerated):
+                complaints.append(f"the console says {message.text}")
+
         context = browser.new_context(
             color_scheme=scheme,
             viewport={"width": size["width"], "height": size["height"]},
             base_url=base_url,
+            has_touch=touch,
         )
         contexts.append(context)
         page = context.new_page()

@@ -23,6 +23,7 @@ function Settings({ id }: { id: string }) {
   const mine = isShown ? [] : problems.filter((problem) => problem.activity === id);
   const names = new Set(kind?.fields.map((field) => field.name));
   const general = mine.filter((problem) => !names.has(problem.field.split(".")[0]!));
+  const ports = editor.portsOf(shownGraph(editor.state), editor.state.shown?.boxes ?? editor.state.boxes, id);
   const mayEdit = editor.boot.may.change && !isShown;
   return (
     <Side
@@ -83,12 +84,13 @@ function Settings({ id }: { id: string }) {
               <dt>came through</dt>
               <dd>{words.number(box.count.passed)}</dd>
             </div>
-            {Object.entries(box.count.outcomes).map(([outcome, n]) => (
-              <div key={outcome}>
-                <dt>by “{outcome}”</dt>
-                <dd>{words.number(n)}</dd>
-              </div>
-            ))}
+            {ports.length > 1 &&
+              Object.entries(box.count.outcomes).map(([outcome, n]) => (
+                <div key={outcome}>
+                  <dt>{ports.find((port) => port.id === outcome)?.label || outcome}</dt>
+                  <dd>{words.number(n)}</dd>
+                </div>
+              ))}
           </dl>
         </section>
       )}

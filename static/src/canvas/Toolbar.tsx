@@ -207,7 +207,7 @@ function Verbs() {
           onClick={() => editor.set({ asking: verb })}
         >
           <Icon name={verbs[verb].icon} />
-          <span className="jc-wide">{verb === "close" ? "Close" : verbs[verb].label}</span>
+          <span className="jc-verb">{verb === "close" ? "Close" : verbs[verb].label}</span>
         </button>
       ))}
       {editor.boot.may.publish && hasDraft && !shown && (

@@ -51,14 +51,8 @@ export function FieldRow({ field, value, path, problems, onChange }: Props) {
     );
   return (
     <div className={`jc-field is-${field.type}`}>
-      <label className="jc-label" htmlFor={id}>
+      <label className={`jc-label${field.required ? " is-required" : ""}`} htmlFor={id}>
         {field.label}
-        {field.required && (
-          <span className="jc-required" aria-hidden="true">
-            {" "}
-            *
-          </span>
-        )}
       </label>
       <Control field={field} id={id} value={value} invalid={mine.length > 0} described={described} onChange={onChange} />
       {below}
