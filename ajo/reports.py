@@ -11,7 +11,7 @@ from psycopg import sql as pgsql
 
 from ajo.health import silent_workers
 from ajo.lib import sql
-from channels.models import Message
+from channels.models import ContentVersion, Message, SendHold
 from journeys.models import JourneyInstance, JourneyVersion
 from profiles.partitions import partition_name
 
@@ -31,6 +31,14 @@ _TONES = {
 }
 
 
+_ATTENTION = {
+    Message.State.WITHHELD,
+    Message.State.FAILED,
+    Message.State.UNCERTAIN,
+    Message.State.QUARANTINED,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     n: int
@@ -42,6 +50,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class JourneyRow:
+    id: int
     key: str
     name: str
     version: int
@@ -54,9 +63,15 @@ class JourneyRow:
 class MessageState:
     """How many of the latest messages are in a state. `tone` is ok, bad, or empty while it is undecided."""
 
+    value: int
     label: str
     tone: str
     count: Count
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether somebody should look at these: why were they not sent, or was it twice?"""
+        return self.value in _ATTENTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +91,9 @@ class Overview:
     message_states: list[MessageState]
     events: list[EventRow]
     silent_workers: list[str]
+    quarantined: Count
+    holds: int
+    has_content: bool
 
 
 def overview() -> Overview:
@@ -89,6 +107,9 @@ def overview() -> Overview:
         message_states=_message_states(),
         events=_latest_events(),
         silent_workers=silent_workers(),
+        quarantined=_count("profiles_quarantinedevent"),
+        holds=SendHold.objects.count(),
+        has_content=ContentVersion.objects.filter(state=ContentVersion.State.PUBLISHED).exists(),
     )
 
 
@@ -112,7 +133,7 @@ def _journeys() -> list[JourneyRow]:
     """Live and paused journeys; how many entered and are inside, among the latest walks of the installation."""
     with sql.cursor() as cur:
         cur.execute(
-            "SELECT j.key, j.name, v.number, v.state,"
+            "SELECT j.id, j.key, j.name, v.number, v.state,"
             " coalesce(w.entered, 0) AS entered, coalesce(w.active, 0) AS active"
             " FROM journeys_journeyversion v JOIN journeys_journey j ON j.id = v.journey_id"
             " LEFT JOIN (SELECT version_id, count(*) AS entered, count(*) FILTER (WHERE state = %s) AS active"
@@ -124,24 +145,33 @@ def _journeys() -> list[JourneyRow]:
         rows = cur.fetchall()
     return [
         JourneyRow(
-            row.key, row.name, row.number, str(JourneyVersion.State(row.state).label), row.entered, row.active
+            row.id,
+            row.key,
+            row.name,
+            row.number,
+            str(JourneyVersion.State(row.state).label),
+            row.entered,
+            row.active,
         )
         for row in rows
     ]
 
 
-def _message_states() -> list[MessageState]:
-    """The states of the latest messages, the most frequent first."""
+def recent_messages() -> dict[int, int]:
+    """How many of the latest messages are in each state, the most frequent first."""
     with sql.cursor() as cur:
         cur.execute(
             "SELECT state, count(*) AS n FROM (SELECT state FROM message ORDER BY id DESC LIMIT %s) AS latest"
             " GROUP BY state ORDER BY n DESC, state",
             [LATEST],
         )
-        rows = cur.fetchall()
+        return {row.state: row.n for row in cur}
+
+
+def _message_states() -> list[MessageState]:
     return [
-        MessageState(str(Message.State(row.state).label), _TONES.get(row.state, ""), Count(row.n))
-        for row in rows
+        MessageState(state, str(Message.State(state).label), _TONES.get(Message.State(state), ""), Count(n))
+        for state, n in recent_messages().items()
     ]
 
 

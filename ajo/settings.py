@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
-from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from ajo.version import VERSION
@@ -123,6 +124,8 @@ INSTALLED_APPS = [
     "django_vite",
     "rest_framework",
     "rest_framework_api_key",
+    "axes",
+    "csp",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "ajo.core",
@@ -144,6 +147,9 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "ajo.core.middleware.ContentPolicyMiddleware",
+    "ajo.core.middleware.TimeZoneMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it turns a refused sign-in into its page
 ]
 ROOT_URLCONF = "ajo.urls"
 WSGI_APPLICATION = "ajo.wsgi.application"
@@ -172,17 +178,73 @@ DATABASES = {"default": database(DATABASE_URL)}
 # --- people --------------------------------------------------------------------------------------------------
 
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
 ]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
+# Guessing is made slow for one name from one address: a stranger who guesses does not lock its owner out elsewhere.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page says when one may try again, and means it
+AXES_CLIENT_IP_CALLABLE = "ajo.core.sign_in.client_address"
+AXES_LOCKOUT_CALLABLE = "ajo.views.locked_out"
+AXES_DISABLE_ACCESS_LOG = True  # the audit trail has a line for each sign-in
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = AJO_PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SAMESITE = "Lax"
+_is_https = AJO_PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _is_https
+# A proxy in front that sets X-Forwarded-Proto and adds to X-Forwarded-For. Without one, anybody could write them.
+AJO_TRUST_PROXY = envbool("AJO_TRUST_PROXY", False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if AJO_TRUST_PROXY else None
+SECURE_SSL_REDIRECT = (
+    _is_https and AJO_TRUST_PROXY
+)  # without the proxy's word every address would lead to itself
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # the supervisor asks from this machine
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _is_https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _is_https
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # preloading is for the owner of the whole domain to decide
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "frame-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+# Alpine, which Unfold's screens are made with, evaluates its attributes. Previews of authored messages stand in
+# sandboxed frames, which inherit this policy: a message has styles of its own and pictures from anywhere.
+AJO_ADMIN_CONTENT_POLICY = {
+    "script-src": [SELF, UNSAFE_EVAL],
+    "style-src": [SELF, UNSAFE_INLINE],
+    "img-src": [SELF, "data:", "blob:", "https:"],
+    "font-src": [SELF, "data:"],
+}
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = ["ajo.formats"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -374,51 +436,12 @@ UNFOLD = {
             "950": "oklch(23% .04 218)",
         }
     },
-    "SIDEBAR": {
-        "show_search": True,
-        "navigation": [
-            {
-                "title": _("Journeys"),
-                "items": [
-                    {
-                        "title": _("Journeys"),
-                        "icon": "route",
-                        "link": reverse_lazy("admin:journeys_journey_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": _("Content"),
-                "items": [
-                    {
-                        "title": _("Content"),
-                        "icon": "mail",
-                        "link": reverse_lazy("admin:channels_content_changelist"),
-                    },
-                    {
-                        "title": _("Messages"),
-                        "icon": "outbox",
-                        "link": reverse_lazy("admin:channels_message_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": _("People"),
-                "items": [
-                    {
-                        "title": _("Profiles"),
-                        "icon": "group",
-                        "link": reverse_lazy("admin:profiles_profile_changelist"),
-                    },
-                    {
-                        "title": _("Sources"),
-                        "icon": "input",
-                        "link": reverse_lazy("admin:profiles_source_changelist"),
-                    },
-                ],
-            },
-        ],
-    },
+    "STYLES": [lambda request: static("shell.css")],
+    "SCRIPTS": [lambda request: static("shell.js")],
+    "DASHBOARD_CALLBACK": "ajo.shell.home",
+    "ACCOUNT": {"navigation": "ajo.shell.account_links"},
+    "COMMAND": {"search_callback": "ajo.shell.commands"},
+    "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "ajo.shell.navigation"},
 }
 
 LOGGING = {
@@ -438,5 +461,6 @@ LOGGING = {
         "django.request": {"filters": ["not_health"]},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
     },
 }

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from ajo import views
+from channels.admin.suppressions import suppressions
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -15,5 +16,8 @@ urlpatterns = [
     path("mailbox/", include("ajo.urls_mailbox")),
     path("u/", include("channels.tracking.urls")),
     path("api/v1/", include("ajo.api.urls")),
+    path("admin/password_change/", admin.site.admin_view(views.password_change)),
+    path("admin/account/", admin.site.admin_view(views.account), name="account"),
+    path("admin/channels/suppression/", admin.site.admin_view(suppressions), name="suppressions"),
     path("admin/", admin.site.urls),
 ]

@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from axes.helpers import get_cool_off
 from django.conf import settings
+from django.contrib import admin, messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from ajo import documentation, health, reports
+from ajo.core.admin_mixins import HIDDEN, changes_of
+from ajo.core.forms import AccountForm
+from ajo.core.models import AuditEvent
 from ajo.demo import WELCOME_EVENT, WELCOME_JOURNEY
 from ajo.version import VERSION
 from profiles.models import Source
@@ -43,14 +49,12 @@ def product(request: HttpRequest) -> dict[str, Any]:
 
 def _nav_items(request: HttpRequest) -> list[NavItem]:
     pages = [
-        (_("Home"), reverse("home")),
+        (_("Home"), reverse("admin:index" if request.user.is_staff else "home")),
         (_("Docs"), reverse("docs-index")),
         (_("API"), reverse("api-docs")),
     ]
     if settings.AJO_MAILBOX_URL and is_trusted(request):
         pages.insert(1, (_("Mailbox"), reverse("mailbox")))
-    if request.user.is_staff:
-        pages.append((_("Admin"), reverse("admin:index")))
     return [NavItem(label, url, _is_current(request.path, url)) for label, url in pages]
 
 
@@ -61,22 +65,64 @@ def _is_current(path: str, url: str) -> bool:
 @require_safe
 @never_cache
 def home(request: HttpRequest) -> HttpResponse:
-    """Signed in, or on one's own machine: the day in numbers and the way to a first event. Else: what this is."""
-    if not (request.user.is_authenticated or settings.AJO_MAILBOX_OPEN):
+    """Staff go to the shell's home. On one's own machine: the day in numbers and a first event. Else: what this is."""
+    if request.user.is_staff:
+        return redirect("admin:index")
+    if request.user.is_authenticated or not settings.AJO_MAILBOX_OPEN:
         return render(request, "welcome.html")
     overview = reports.overview()
-    source = Source.objects.filter(is_active=True).order_by("id").first() if is_trusted(request) else None
     return render(
         request,
         "home.html",
         {
             "overview": overview,
-            "source": source,
+            "source": Source.objects.filter(is_active=True).order_by("id").first(),
             "welcome_event": WELCOME_EVENT,
             "has_welcome": any(journey.key == WELCOME_JOURNEY for journey in overview.journeys),
             "public_url": settings.AJO_PUBLIC_URL,
-            "has_mailbox": bool(settings.AJO_MAILBOX_URL) and is_trusted(request),
+            "has_mailbox": bool(settings.AJO_MAILBOX_URL),
         },
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@transaction.atomic
+def account(request: HttpRequest) -> HttpResponse:
+    """Everybody's own name, address and time zone; inside the admin's shell."""
+    user: Any = request.user
+    form = AccountForm(request.POST or None, instance=user)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        if changes := changes_of(user, form):
+            AuditEvent.record("change_user", user, user=user, name=str(user), changes=changes)
+        messages.success(request, _("Saved."))
+        return redirect("account")
+    context = admin.site.each_context(request)
+    return render(request, "admin/account.html", {**context, "title": _("My account"), "form": form})
+
+
+@transaction.atomic
+def password_change(request: HttpRequest) -> HttpResponse:
+    """The admin's own page for one's password, with a line in the audit trail."""
+    answer = admin.site.password_change(request)
+    if request.method == "POST" and answer.status_code == 302:
+        user: Any = request.user
+        changes = {"password": [HIDDEN, HIDDEN]}
+        AuditEvent.record("change_user", user, user=user, name=str(user), changes=changes)
+    return answer
+
+
+def locked_out(request: HttpRequest, response: HttpResponse | None, credentials: Any) -> HttpResponse:
+    """The answer to a sign-in after too many wrong passwords: how long to wait, and what else helps."""
+    cool_off = get_cool_off(request)
+    minutes = round(cool_off.total_seconds() / 60) if cool_off else 0
+    context = admin.site.each_context(request)
+    return render(
+        request,
+        "admin/locked_out.html",
+        {**context, "title": _("Too many attempts"), "minutes": minutes},
+        status=429,
     )
 
 

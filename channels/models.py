@@ -247,6 +247,8 @@ class Suppression(models.Model):
         COMPLAINT = "complaint", _("Complaint")
         MANUAL = "manual", _("Added by hand")
 
+    AUDIT_KEY = "address"
+
     pk = models.CompositePrimaryKey("channel", "address")
     channel = models.SmallIntegerField(choices=Channel.choices)
     address = models.CharField(max_length=320)

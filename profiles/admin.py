@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from ajo.core.admin_mixins import Large, LookOnly
+from ajo.core.admin_mixins import Audited, Large, LookOnly
 from profiles.identity import normalise
 from profiles.models import (
     AttributeDefinition,
@@ -57,7 +57,7 @@ class ProfileAdmin(LookOnly, Large, ModelAdmin):
 
 
 @admin.register(Source)
-class SourceAdmin(ModelAdmin):
+class SourceAdmin(Audited, ModelAdmin):
     list_display = ["name", "key", "is_active", "created_at"]
     list_filter = ["is_active"]
     search_fields = ["name", "key"]
@@ -75,7 +75,7 @@ class SourceAdmin(ModelAdmin):
 
 
 @admin.register(AttributeDefinition)
-class AttributeDefinitionAdmin(ModelAdmin):
+class AttributeDefinitionAdmin(Audited, ModelAdmin):
     list_display = ["label", "key", "type", "sensitivity"]
     list_filter = ["type", "sensitivity"]
     search_fields = ["label", "key"]

@@ -19,6 +19,7 @@ from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.db.models import Sum
+from django.http import HttpRequest
 
 from ajo.core.models import ApiKey
 from ajo.demo import catalogue, seeding, welcome, writer
@@ -217,7 +218,7 @@ def test_demo_json_opens_every_door(demo: dict[str, str], home: Path) -> None:
     assert demo.keys() == {"url", "login", "password", "write_key", "api_key", "welcome_event"}
     assert stat.S_IMODE((home / "demo.json").stat().st_mode) == 0o600
     assert [path.name for path in home.iterdir()] == ["demo.json"]
-    user = authenticate(username=demo["login"], password=demo["password"])
+    user = authenticate(HttpRequest(), username=demo["login"], password=demo["password"])
     assert user is not None
     assert user.is_superuser  # type: ignore[attr-defined]
     assert Source.objects.get(write_key=demo["write_key"]).key == "website"

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -13,8 +15,23 @@ from rest_framework_api_key.models import AbstractAPIKey
 from ajo.core import acting
 
 
+def known_zone(name: str) -> None:
+    if name not in available_timezones():
+        raise ValidationError(
+            _("There is no time zone “%(name)s”. Choose one from the list."), params={"name": name}
+        )
+
+
 class User(AbstractUser):
     """Somebody who works with the product. People whom the brand reaches are profiles."""
+
+    time_zone = models.CharField(
+        _("time zone"),
+        max_length=60,
+        default="UTC",
+        validators=[known_zone],
+        help_text=_("Times on the screens are shown in it."),
+    )
 
 
 class ApiKey(AbstractAPIKey):
@@ -25,10 +42,18 @@ class ApiKey(AbstractAPIKey):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, editable=False
     )
 
+    AUDIT_KEY = "prefix"  # its primary key holds the hash
+
     class Meta:
         ordering = ("-created",)
         verbose_name = _("API key")
         verbose_name_plural = _("API keys")
+
+
+def audit_field(model: type[models.Model]) -> str:
+    """The field that names an object of `model` in the audit trail: AUDIT_KEY, else the slug `key`, else the number."""
+    fields = {field.name for field in model._meta.fields}
+    return str(getattr(model, "AUDIT_KEY", "key" if "key" in fields else "pk"))
 
 
 class AuditEvent(models.Model):
@@ -50,12 +75,12 @@ class AuditEvent(models.Model):
 
     @classmethod
     def record(cls, action: str, target: models.Model, *, user: Any = None, **data: Any) -> AuditEvent:
-        """Write one line about `target`, which is named by its slug `key` where it has one."""
+        """Write one line about `target`, which is named by its `audit_field`."""
         return cls.objects.create(
             action=action,
             user=user if getattr(user, "pk", None) else None,
             object_kind=target._meta.label_lower,
-            object_key=str(getattr(target, "key", target.pk))[:200],
+            object_key=str(getattr(target, audit_field(target._meta.model)))[:200],
             data=data | ({"api_key": prefix} if (prefix := acting.api_key()) else {}),
         )
 

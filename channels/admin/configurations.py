@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
+from ajo.core.admin_mixins import Audited
 from channels.models import ChannelConfiguration
 from channels.providers import registry
 
@@ -44,7 +45,8 @@ class ChannelConfigurationForm(forms.ModelForm):
 
 
 @admin.register(ChannelConfiguration)
-class ChannelConfigurationAdmin(ModelAdmin):
+class ChannelConfigurationAdmin(Audited, ModelAdmin):
+    audit_secrets = ["settings"]  # a provider's password may be among them
     form = ChannelConfigurationForm
     list_display = ["name", "key", "channel", "provider", "sender_address", "is_active"]
     list_filter = ["channel", "provider", "is_active"]

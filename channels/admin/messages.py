@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from ajo.core.admin_mixins import Large, LookOnly
+from ajo.core.admin_mixins import Audited, Large, LookOnly
 from channels import delivery, wording
 from channels.liquid import ContentError
 from channels.models import CauseKind, Content, Message, MessageDue, SendHold, Suppression, Variant
@@ -194,7 +194,7 @@ def _fate(message: Message) -> wording.Fate:
 
 
 @admin.register(SendHold)
-class SendHoldAdmin(ModelAdmin):
+class SendHoldAdmin(Audited, ModelAdmin):
     """Deleting a hold lets its messages go, within a minute."""
 
     list_display = ["scope", "ref", "reason", "created_at"]

@@ -1,0 +1,140 @@
+"""Every screen in light and dark, on a desk and on a phone: for everybody, and within the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from django.conf import settings as product_settings
+from django.contrib import admin
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from ajo.core.models import Heartbeat, User
+from tests.browser import axe
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage, overflows
+
+pytestmark = pytest.mark.browser
+PUBLIC = ["/", "/docs/", "/docs/demo/", "/docs/?q=event", "/api/v1/", "/admin/login/"]
+# Swagger UI puts a link into the button of each call. That is its markup, not ours.
+NOT_OURS = [".swagger-ui .opblock-summary-control"]
+
+
+@pytest.fixture
+def product(
+    live_server: LiveServer, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """The address of a product with its demo, on a machine of one's own; both workers have just reported."""
+    monkeypatch.setenv("AJO_HOME", str(tmp_path))
+    settings.AJO_MAILBOX_OPEN = True
+    settings.AJO_PUBLIC_URL = live_server.url
+    call_command("seed_demo", profiles=40, stdout=StringIO())
+    for part in ("engine", "sender"):
+        Heartbeat.objects.create(part=part)
+    return live_server.url
+
+
+def sign_in(page: Page, product: str, user: User) -> None:
+    """Give the browser a session of `user`, as the login form would."""
+    client = Client()
+    client.force_login(user)
+    name = product_settings.SESSION_COOKIE_NAME
+    page.context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": product}])
+
+
+def admin_screens() -> Iterator[str]:
+    """The path of every list, of every form for a new object, and of the newest object of each kind."""
+    yield reverse("admin:index")
+    yield reverse("admin:password_change")
+    yield reverse("account")
+    yield reverse("suppressions")
+    request = type("Request", (), {"user": User.objects.get(username="demo"), "GET": {}})()
+    for model, model_admin in admin.site._registry.items():
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        yield reverse(f"{name}_changelist")
+        if model_admin.has_add_permission(request):
+            yield reverse(f"{name}_add")
+        if found := model._default_manager.order_by("-pk").first():
+            yield reverse(f"{name}_change", args=[found.pk])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_every_screen_is_for_everybody(
+    product: str,
+    open_page: OpenPage,
+    shot: Callable[[Page, str], Path],
+    scheme: Literal["light", "dark"],
+    size: dict[str, int],
+) -> None:
+    page = open_page(scheme=scheme, size=size)
+    trouble: list[str] = []
+
+    def look(path: str) -> None:
+        answer = page.goto(product + path)
+        if answer is None or not answer.ok:
+            trouble.append(f"{path}: it does not open")
+        page.wait_for_load_state("networkidle")
+        shot(page, path.strip("/").replace("/", "-").replace("?", "-") or "home")
+        trouble.extend(f"{path}: {finding}" for finding in axe.findings(page, exclude=NOT_OURS))
+        if overflows(page):
+            trouble.append(f"{path}: it scrolls sideways")
+
+    for path in PUBLIC:
+        look(path)
+    sign_in(page, product, User.objects.get(username="demo"))
+    for path in admin_screens():
+        look(path)
+    assert not trouble, "\n".join(trouble)
+
+
+def test_the_lockout_and_the_refusal_lead_on(product: str, browser_page: Page) -> None:
+    page = browser_page
+    for n in range(5):
+        page.goto(f"{product}/admin/login/")
+        page.get_by_label("Username").fill("demo")
+        page.get_by_label("Password").fill(f"wrong {n}")
+        page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Too many wrong passwords")).to_be_visible()
+    assert axe.findings(page) == []
+    assert not overflows(page)
+
+
+def test_the_keyboard_alone_reaches_everything(product: str, open_page: OpenPage) -> None:
+    page = open_page()
+    sign_in(page, product, User.objects.get(username="demo"))
+    page.goto(f"{product}/admin/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    page.keyboard.press("Tab")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+    page.get_by_role("button", name="Demo Administrator").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="My account")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("link", name="My account")).to_be_hidden()
+
+
+def test_the_command_palette_goes_and_begins(product: str, open_page: OpenPage) -> None:
+    page = open_page()
+    sign_in(page, product, User.objects.get(username="demo"))
+    page.goto(f"{product}/admin/")
+    page.keyboard.press("Control+k")
+    page.get_by_role("searchbox").fill("new jour")
+    page.keyboard.press("y")  # htmx listens to keys
+    page.keyboard.press("Backspace")
+    expect(page.locator("#command-results-list")).to_contain_text("New journey")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/journeys/journey/add/")
