@@ -230,9 +230,11 @@ class ApiKeyAdmin(Audited, APIKeyModelAdmin, ModelAdmin):
             obj.created_by = request.user
         super().save_model(request, obj, form, change)
 
-    def get_form(self, request: HttpRequest, obj: ApiKey | None = None, **kwargs: Any) -> type[forms.ModelForm]:
+    def get_form(
+        self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
         """Only what its maker may do too: a key is no way to rights that one does not have."""
-        form = super().get_form(request, obj, **kwargs)
+        form = super().get_form(request, obj, change=change, **kwargs)
         if field := form.base_fields.get("scopes"):
             allowed = _grantable(request)
             field.choices = [(name, f"{name} – {SCOPES[name].label}") for name in SCOPES if name in allowed]  # type: ignore[attr-defined]

@@ -93,11 +93,12 @@ def test_a_group(admin_client: Client) -> None:
 
 
 def test_an_api_key_is_made_and_revoked_without_its_secret(admin_client: Client) -> None:
-    admin_client.post(reverse("admin:core_apikey_add"), {"name": "reports", "scopes": []})
+    admin_client.post(reverse("admin:core_apikey_add"), {"name": "reports", "scopes": ["catalogue:read"]})
     key = ApiKey.objects.get()
     assert (last().action, last().object_key) == ("create_apikey", key.prefix)
     admin_client.post(
-        reverse("admin:core_apikey_change", args=[key.pk]), {"name": "reports", "revoked": "on", "scopes": []}
+        reverse("admin:core_apikey_change", args=[key.pk]),
+        {"name": "reports", "revoked": "on", "scopes": ["catalogue:read"]},
     )
     assert (last().action, changes()) == ("change_apikey", {"revoked": [False, True]})
     assert key.hashed_key not in str(list(AuditEvent.objects.values()))

@@ -95,8 +95,8 @@ def test_every_screen_is_for_everybody(
     assert not trouble, "\n".join(trouble)
 
 
-def test_the_lockout_and_the_refusal_lead_on(product: str, browser_page: Page) -> None:
-    page = browser_page
+def test_the_lockout_says_what_to_do(product: str, page: Page) -> None:
+    """On a plain page: the console of the others would complain about the answer 429, which is meant."""
     for n in range(5):
         page.goto(f"{product}/admin/login/")
         page.get_by_label("Username").fill("demo")
