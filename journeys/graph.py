@@ -1,6 +1,7 @@
 """The map of a journey as data: what is wrong with it, and its compiled form. No database, no clock.
 
 A graph is {"activities": [{"id", "kind", "config"}], "links": [{"from", "port", "to"}]}.
+An activity may have a "label", its name on the map.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from journeys.activities.base import Activity
 from journeys.models import StepLog
 
 MAX_ACTIVITIES = 500
+MAX_LABEL = 80
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}\Z", re.ASCII)
 
 
@@ -106,6 +108,7 @@ class _Reading:
         self._ids: set[str] = (
             set()
         )  # also those of boxes that could not be read: links to them are not dangling
+        self._labels: dict[str, str] = {}
         if not isinstance(graph, dict):
             self._error("", 'A graph must be an object with the lists "activities" and "links".')
             return
@@ -154,24 +157,42 @@ class _Reading:
                 )
             else:
                 self._ids.add(box_id)
+                self._read_label(box_id, item.get("label", ""))
                 if not isinstance(kind, str) or kind not in registry:
                     self._error(
                         box_id,
-                        f"{box_id!r} is of the unknown kind {kind!r}, so nobody knows what to do there."
+                        f"{self._name(box_id)} is of the unknown kind {kind!r}, so nobody knows what to do there."
                         f" Known kinds: {', '.join(sorted(cls.kind for cls in registry))}.",
                     )
                 elif not isinstance(config, dict):
                     self._error(
-                        box_id, f"The settings of {box_id!r} must be an object. Fill in the form again."
+                        box_id,
+                        f"The settings of {self._name(box_id)} must be an object. Fill in the form again.",
                     )
                 else:
                     self._read_config(box_id, registry.get(kind)(), config)
+
+    def _read_label(self, box_id: str, label: Any) -> None:
+        if isinstance(label, str) and len(label) <= MAX_LABEL:
+            self._labels[box_id] = label.strip()
+        else:
+            self._error(
+                box_id,
+                f"The name of {box_id!r} on the map is no text of at most {MAX_LABEL} characters. Shorten it.",
+                "label",
+            )
+
+    def _name(self, end: Any) -> str:
+        """What people call a box: its name on the map, else its id."""
+        return repr((self._labels.get(end) if isinstance(end, str) else None) or end)
 
     def _read_config(self, box_id: str, activity: Activity, config: dict[str, Any]) -> None:
         serializer = activity.Config(data=config)
         if not serializer.is_valid():
             for field, sentence in _flattened(serializer.errors):
-                self._error(box_id, f"{box_id!r} cannot run with its setting {field!r}: {sentence}", field)
+                self._error(
+                    box_id, f"{self._name(box_id)} cannot run with its setting {field!r}: {sentence}", field
+                )
             return
         for name in sorted(config.keys() - serializer.fields.keys()):
             self._warning(
@@ -193,8 +214,8 @@ class _Reading:
                 stranger = target if self._is_known(source) else source
                 self._error(
                     source if self._is_known(source) else "",
-                    f"A link leads from {source!r} to {target!r}, but there is no activity {stranger!r}, so people"
-                    " could not follow it. Delete the link or connect it again.",
+                    f"A link leads from {self._name(source)} to {self._name(target)}, but there is no activity"
+                    f" {self._name(stranger)}, so people could not follow it. Delete the link or connect it again.",
                 )
                 continue
             pairs.append((source, target))
@@ -203,13 +224,14 @@ class _Reading:
             if port not in box.ports:
                 self._error(
                     source,
-                    f"A link leaves {source!r} by {port!r}, an exit that it does not have, so nobody would ever follow"
-                    f" it. Its exits are: {', '.join(box.ports) or 'none'}.",
+                    f"A link leaves {self._name(source)} by {port!r}, an exit that it does not have, so nobody would"
+                    f" ever follow it. Its exits are: {', '.join(box.ports) or 'none'}.",
                 )
             elif port in box.links:
                 self._error(
                     source,
-                    f"Two links leave {source!r} by {port!r}, so it would be chance where people go. Delete one.",
+                    f"Two links leave {self._name(source)} by {port!r}, so it would be chance where people"
+                    " go. Delete one.",
                 )
             else:
                 box.links[port] = target  # type: ignore[index]
@@ -225,15 +247,15 @@ class _Reading:
         for extra in entries[1:]:
             self._error(
                 extra,
-                f"The journey has {len(entries)} entries, but people come in at one place. Delete {extra!r}, or draw"
-                " another journey for it.",
+                f"The journey has {len(entries)} entries, but people come in at one place. Delete"
+                f" {self._name(extra)}, or draw another journey for it.",
             )
         for source, target in links:
             if target in entries:
                 self._error(
                     source,
-                    f"A link leads from {source!r} back to the entry {target!r}, where only new people stand."
-                    " Connect it to an activity after the entry.",
+                    f"A link leads from {self._name(source)} back to the entry {self._name(target)}, where only new"
+                    " people stand. Connect it to an activity after the entry.",
                 )
 
     def _check_ports(self) -> None:
@@ -242,14 +264,14 @@ class _Reading:
                 if port in StepLog.Word:
                     self._error(
                         box.id,
-                        f"{box.id!r} has an exit {port!r}, a word that says in the step log how a walk ended. Choose"
-                        " another key for it.",
+                        f"{self._name(box.id)} has an exit {port!r}, a word that says in the step log how a walk"
+                        " ended. Choose another key for it.",
                     )
                 if port not in box.links and port not in box.activity.optional_ports:
                     self._error(
                         box.id,
-                        f"Nothing follows {box.id!r} by its exit {port!r}, so people would stand there for ever."
-                        " Connect it to the next activity or to an end.",
+                        f"Nothing follows {self._name(box.id)} by its exit {port!r}, so people would stand there"
+                        " for ever. Connect it to the next activity or to an end.",
                     )
 
     def _check_reach(self) -> None:
@@ -266,7 +288,7 @@ class _Reading:
             if box_id not in reached and not self.boxes[box_id].activity.is_entry:
                 self._warning(
                     box_id,
-                    f"No way leads to {box_id!r}, so nobody will ever come there. Connect it or delete it.",
+                    f"No way leads to {self._name(box_id)}, so nobody will ever come there. Connect it or delete it.",
                 )
 
     def _check_loops(self) -> None:

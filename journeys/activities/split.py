@@ -122,7 +122,12 @@ class Split(Activity):
 
 
 def _in_words(path: Mapping[str, Any]) -> str:
-    return f"{Decimal(path['percent']).normalize():f} % {path.get('label') or path['id']}"
+    """The share may be half written: the canvas keeps the lines of the box while somebody types."""
+    name = str(path.get("label") or path["id"])
+    try:
+        return f"{Decimal(path['percent']).normalize():f} % {name}"
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return name
 
 
 def slot_of(profile_id: int, salt: bytes) -> int:

@@ -131,3 +131,17 @@ def test_no_json_value_breaks_the_check(value: Any) -> None:
     if not any(problem.level is Level.ERROR for problem in found):
         plan = graph.compiled(value)
         assert all(target in plan.boxes for b in plan.boxes.values() for target in b.links.values())
+
+
+def test_problems_call_a_box_by_its_name_on_the_map() -> None:
+    drawn = line(box("in", "event_entry", event="A"), {**box("m", "message"), "label": "Say hello"})
+    found = [problem for problem in graph.problems(drawn) if problem.activity == "m"]
+    assert {problem.field for problem in found} == {"content", "configuration"}
+    assert all(problem.message.startswith("'Say hello' cannot run") for problem in found)
+
+
+@pytest.mark.parametrize("label", [1, None, ["x"], "x" * 81])
+def test_a_name_on_the_map_is_a_short_text(label: Any) -> None:
+    drawn = line({**box("in", "event_entry", event="A"), "label": label}, box("end", "end"))
+    (problem,) = graph.problems(drawn)
+    assert (problem.activity, problem.field) == ("in", "label")

@@ -13,6 +13,7 @@ import pytest
 from journeys import graph, services
 from journeys.activities.base import Place, Walk
 from journeys.activities.split import Config, Split, slot_of
+from journeys.canvas import boxes_json
 from journeys.models import Journey, JourneyInstance, StepLog
 from tests.factories import NOW, make_profile
 from tests.journeys.helpers import box, entry_box, link, make_event, make_live, stream
@@ -210,3 +211,10 @@ def test_its_words_for_the_canvas() -> None:
     assert serializer.is_valid()
     assert Split().summary(serializer.validated_data) == "33.3 % A · 66.7 % rest"
     assert Split().port_label(serializer.validated_data, "rest") == "66.7 % rest"
+
+
+@pytest.mark.parametrize("percent", ["", "x", None, [1], True])
+def test_its_lines_stay_while_a_share_is_half_written(percent: Any) -> None:
+    paths = [{"id": "a", "percent": percent}, {"id": "b"}]
+    boxes = boxes_json({"activities": [{"id": "s", "kind": "split", "config": {"paths": paths}}]})
+    assert [port["id"] for port in boxes["s"]["ports"]] == ["a", "b"]
