@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-
 from ajo.core.models import AuditEvent
 from channels import services
-from profiles import services as profile_services
 from profiles.models import Channel, Consent, Profile
 
 ACTION = "set_consent"
@@ -23,19 +21,19 @@ def note_consent(
 
     False when a message was being sent just then and may still arrive.
     """
-    with transaction.atomic():
-        profile_services.set_consent(
-            profile_ids=[profile.pk], channel=channel, state=Consent.State(state), reason=reason, now=now
+    audit = functools.partial(
+        AuditEvent.record,
+        ACTION,
+        profile,
+        user=user,
+        channel=Channel(channel).name.lower(),
+        state=Consent.State(state).name.lower(),
+        reason=reason,
+        changed_at=now.isoformat(),
+    )
+    if state == Consent.State.OPTED_OUT:
+        return services.unsubscribe(
+            profile_id=profile.pk, channel=channel, reason=reason, now=now, audit=audit
         )
-        AuditEvent.record(
-            ACTION,
-            profile,
-            user=user,
-            channel=Channel(channel).name.lower(),
-            state=Consent.State(state).name.lower(),
-            reason=reason,
-            changed_at=now.isoformat(),
-        )
-    if state != Consent.State.OPTED_OUT:
-        return True
-    return services.unsubscribe(profile_id=profile.pk, channel=channel, reason=reason, now=now)
+    services.resubscribe(profile_id=profile.pk, channel=channel, reason=reason, now=now, audit=audit)
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,9 @@ from profiles import own_events
 from profiles import services as profile_services
 from profiles.models import Channel, Consent
 from profiles.own_events import OwnEvent
+
+Audit = Callable[[], object]
+"""Writes the line about a change, in its transaction."""
 
 _POLL_SECONDS = 0.05
 _WORDS = ("subject", "preheader", "html", "text")
@@ -223,17 +226,18 @@ def unsubscribe(
     now: datetime,
     about: Mapping[str, Any] | None = None,
     hops: int = 0,
+    audit: Audit | None = None,
     wait_seconds: float = 10.0,
 ) -> bool:
     """Opt a profile out of a channel, so that no marketing call for it starts after the return.
 
     Three steps, each committed before the next: the consent with its event, whose properties are the channel and what
-    `about` adds; the withholding of what is queued, which waits for fences that are not visible yet; then a bounded
-    wait for what is being sent. False when that wait ran out. Transactional messages go on. Asked again, it changes
-    nothing.
+    `about` adds, and what `audit` writes; the withholding of what is queued, which waits for fences that are not
+    visible yet; then a bounded wait for what is being sent. False when that wait ran out. Transactional messages go on.
+    Asked again, it changes nothing.
     """
     event = OwnEvent(profile_id, UNSUBSCRIBED, _consent_properties(channel, about), now, hops)
-    profile_id = _state_consent(event, channel, Consent.State.OPTED_OUT, reason)
+    profile_id = _state_consent(event, channel, Consent.State.OPTED_OUT, reason, audit)
     with transaction.atomic(durable=True):
         outbox.withhold_queued(
             [profile_id],
@@ -257,10 +261,11 @@ def resubscribe(
     now: datetime,
     about: Mapping[str, Any] | None = None,
     hops: int = 0,
+    audit: Audit | None = None,
 ) -> None:
-    """Opt a profile in to a channel, with its event. What was withheld meanwhile stays so."""
+    """Opt a profile in to a channel, with its event and what `audit` writes. What was withheld meanwhile stays so."""
     event = OwnEvent(profile_id, RESUBSCRIBED, _consent_properties(channel, about), now, hops)
-    _state_consent(event, channel, Consent.State.OPTED_IN, reason)
+    _state_consent(event, channel, Consent.State.OPTED_IN, reason, audit)
 
 
 def _consent_properties(channel: int, about: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -268,7 +273,9 @@ def _consent_properties(channel: int, about: Mapping[str, Any] | None) -> dict[s
 
 
 @transaction.atomic(durable=True)
-def _state_consent(event: OwnEvent, channel: int, state: Consent.State, reason: str) -> int:
+def _state_consent(
+    event: OwnEvent, channel: int, state: Consent.State, reason: str, audit: Audit | None
+) -> int:
     """Set the consent and record the event of it, unless it is so already; returns the living profile."""
     asked, now = event.profile_id, event.occurred_at
     profile_id = profile_services.lock_profiles([asked]).get(asked, asked)
@@ -278,6 +285,8 @@ def _state_consent(event: OwnEvent, channel: int, state: Consent.State, reason: 
             profile_ids=[profile_id], channel=channel, state=state, reason=reason, now=now
         )
         own_events.record([event])
+    if audit is not None:
+        audit()
     return profile_id
 
 

@@ -123,14 +123,14 @@ def unsubscribe(request: HttpRequest, reader: Reader, token: str) -> HttpRespons
     if is_out:
         title = _("You are unsubscribed")
         text = _(
-            "We no longer send you news and offers by %(channel)s. What is already on its way may still arrive."
+            "%(channel)s: we no longer send you news and offers. What is already on its way may still arrive."
         )
     elif request.method == "POST":
         title = _("You are subscribed again")
-        text = _("We may send you news and offers by %(channel)s.")
+        text = _("%(channel)s: we may send you news and offers.")
     else:
         title = _("Unsubscribe?")
-        text = _("Then we send you no more news and offers by %(channel)s.")
+        text = _("%(channel)s: we will send you no more news and offers.")
     return HttpResponse(
         pages.page(
             "unsubscribe.html",
