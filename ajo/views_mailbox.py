@@ -18,6 +18,8 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
+from csp.constants import UNSAFE_INLINE
+from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -35,6 +37,9 @@ _opener = build_opener(ProxyHandler({}))
 
 # Links of a message open beside the page; the sandbox keeps scripts, forms and our origin away from it.
 _LINKS_OPEN_BESIDE: Final = '<base target="_blank">'
+
+# The frame of a message inherits the policy of the page; messages have styles of their own and pictures from anywhere.
+_MESSAGE_POLICY: Final = {"style-src": [UNSAFE_INLINE], "img-src": ["https:", "http:"]}
 
 View = Callable[..., HttpResponse]
 
@@ -71,6 +76,7 @@ def mailbox_door(*, speaks_json: bool) -> Callable[[View], View]:
     return decorate
 
 
+@csp_update(_MESSAGE_POLICY)
 @mailbox_door(speaks_json=False)
 def mailbox(request: HttpRequest, number: int | None = None) -> HttpResponse:
     """The page: the stream or the people on the left, one message on the right.
