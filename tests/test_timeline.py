@@ -16,10 +16,10 @@ from channels.models import CauseKind, ChannelConfiguration, Message, MessageCla
 from channels.providers.base import Outgoing, Receipt, Verdict
 from channels.providers.smtp import SmtpProvider
 from journeys import services as journey_services
-from journeys.models import JourneyInstance
+from journeys.models import JourneyInstance, StepLog
 from journeys.runner import stop_batch
 from profiles import services as profile_services
-from profiles.models import Channel, Consent, Identity, Profile
+from profiles.models import AttributeDefinition, Channel, Consent, Identity, Profile
 from profiles.stream import take_batch
 from tests.factories import make_configuration, make_profile, make_source, make_variant
 from tests.journeys.helpers import box, entry_box, line, link, make_live, message_box, tick
@@ -167,6 +167,23 @@ def test_a_split_is_told_with_the_way_that_was_taken() -> None:
     entry = next(entry for entry in timeline(ada).entries if entry.title == "Coins: Percentage split")
 
     assert entry.text in {f"Took the way “{way}”." for way in ("99 % Blue", "1 % Red")}
+
+
+def test_a_condition_is_told_with_the_path_and_its_reason() -> None:
+    make_source(pk=1)
+    AttributeDefinition.objects.create(key="tier", label="Tier")
+    paths = [{"id": "gold", "label": "Gold", "expression": 'profile.tier == "gold"'}]
+    graph = line(entry_box(), box("check", "condition", paths=paths), box("end", "end"))
+    graph["links"] = [link("entry", "check"), link("check", "end", "gold"), link("check", "end", "else")]
+    make_live(graph, key="choice")
+    ada = know_ada(tier="gold")
+    sign_up(MONDAY)
+    reason = StepLog.objects.get(activity="check").detail
+
+    entry = next(entry for entry in timeline(ada).entries if entry.title == "Choice: Condition")
+
+    assert "gold" in reason
+    assert entry.text == f"Took the way “Gold”. {reason}"
 
 
 def test_stopping_a_journey_is_told() -> None:

@@ -34,7 +34,11 @@ def story(live_server: LiveServer) -> str:
     User.objects.create_superuser("boss", password="a-long-password")
     make_source(pk=1)
     make_configuration()
-    make_variant(html="<h1>Hello</h1>" + "<p>{{ profile.first_name }}, welcome to the harbour.</p>" * 12)
+    words = (
+        "<p>{{ profile.first_name }}, welcome to the <a href='https://brand.example/'>harbour</a>.</p>" * 12
+    )
+    leave = "<p><a href='{{ unsubscribe_url }}'>Leave</a></p>"
+    make_variant(html=f"<h1>Hello</h1>{words}{leave}", text="Hello. {{ unsubscribe_url }}")
     rest = box("rest", "wait", until="weekday", weekdays=["tuesday"], time="09:00")
     for key in ("first-steps", "second-thoughts"):
         make_live(line(entry_box(), message_box(), rest, box("end", "end")), key=key)
@@ -82,6 +86,8 @@ def sign_in(page: Page, base: str) -> None:
 
 def test_somebody_is_found_read_about_and_their_message_opened(story: str, open_page: OpenPage) -> None:
     page = open_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     sign_in(page, story)
     page.goto(f"{story}{reverse('admin:profiles_profile_changelist')}?q=ada%40example.com")
     page.get_by_role("link", name="Ada Byron").click()
@@ -108,6 +114,8 @@ def test_somebody_is_found_read_about_and_their_message_opened(story: str, open_
     expect(page.frame_locator("iframe.people-frame").get_by_role("heading", name="Hello")).to_be_visible()
     page.get_by_text("Source", exact=True).click()
     expect(page.get_by_text("MIME-Version: 1.0")).to_be_visible()
+    expect(page.get_by_text("/t/o/")).to_be_visible()
+    assert not [url for url in asked if "/t/" in url], "Looking at a message counted as opening it."
 
 
 def test_consent_is_noted_by_hand(story: str, open_page: OpenPage) -> None:
