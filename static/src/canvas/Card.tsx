@@ -2,13 +2,12 @@ import { Handle, Position, useReactFlow } from "@xyflow/react";
 import { memo } from "react";
 import type { FocusEvent } from "react";
 
+import { BoxFace } from "./BoxFace";
 import { Exit } from "./Exit";
-import { Icon } from "./Icon";
 import { showSpot } from "./JourneyMap";
 import type { Line } from "./layout";
 import { useEditor, useEditorState } from "./store";
 import { useBox } from "./useBox";
-import { words } from "./words";
 
 export interface CardData extends Record<string, unknown> {
   id: string;
@@ -36,36 +35,10 @@ export const Card = memo(function Card({ data }: { data: CardData }) {
         type="button"
         className={`jc-card nopan${isSelected ? " is-selected" : ""}${box.errors ? " has-errors" : ""}`}
         data-card={data.id}
-        aria-label={box.spoken}
         aria-pressed={isSelected}
         onClick={() => editor.select(data.id)}
       >
-        <span className="jc-card-icon">
-          <Icon name={box.icon} />
-        </span>
-        <span className="jc-card-text">
-          <span className="jc-card-title">{box.title}</span>
-          <span className="jc-card-summary">{box.summary}</span>
-        </span>
-        {box.count && (
-          <span className="jc-card-counts">
-            {box.count.waiting > 0 && (
-              <span className="jc-waiting" title={`${words.people(box.count.waiting)} here now`}>
-                <Icon name="hourglass_top" />
-                {words.number(box.count.waiting)}
-              </span>
-            )}
-            <span title={`${words.people(box.count.passed)} came through`}>
-              <Icon name="done_all" />
-              {words.number(box.count.passed)}
-            </span>
-          </span>
-        )}
-        {box.problems > 0 && (
-          <span className={`jc-badge ${box.errors ? "is-error" : "is-warning"}`} title={words.problems(box.problems)}>
-            {box.problems}
-          </span>
-        )}
+        <BoxFace box={box} />
       </button>
       {data.lines.map((line) => (
         <Exit key={line.port.id} line={line} origin={data} mayEdit={mayEdit} />

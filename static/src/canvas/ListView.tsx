@@ -1,5 +1,6 @@
 import { memo } from "react";
 
+import { BoxFace } from "./BoxFace";
 import { Empty } from "./Empty";
 import { Icon } from "./Icon";
 import type { Line } from "./layout";
@@ -7,7 +8,6 @@ import { shownGraph, useEditor, useEditorState } from "./store";
 import type { Port } from "./types";
 import { useBox } from "./useBox";
 import { useLayout } from "./useLayout";
-import { words } from "./words";
 
 /** The same journey as an indented list: for phones, screen readers and everybody who prefers reading. */
 export function ListView() {
@@ -21,7 +21,6 @@ export function ListView() {
           <Row
             key={id}
             id={id}
-            number={index + 1}
             depth={drawn.depth.get(id) ?? 0}
             via={drawn.via.get(id)}
             next={drawn.order[index + 1]}
@@ -35,7 +34,6 @@ export function ListView() {
 
 interface RowProps {
   id: string;
-  number: number;
   depth: number;
   via: { from: string; port: Port } | undefined;
   /** The box on the following row: where an only exit leads there, nothing need be said. */
@@ -43,7 +41,7 @@ interface RowProps {
   lines: Line[];
 }
 
-const Row = memo(function Row({ id, number, depth, via, next, lines }: RowProps) {
+const Row = memo(function Row({ id, depth, via, next, lines }: RowProps) {
   const editor = useEditor();
   const box = useBox(id);
   const isSelected = useEditorState((state) => state.selected === id);
@@ -59,32 +57,10 @@ const Row = memo(function Row({ id, number, depth, via, next, lines }: RowProps)
         type="button"
         className={`jc-card${isSelected ? " is-selected" : ""}${box.errors ? " has-errors" : ""}`}
         data-card={id}
-        aria-label={`${number}. ${box.spoken}`}
         aria-pressed={isSelected}
         onClick={() => editor.select(id)}
       >
-        <span className="jc-card-icon">
-          <Icon name={box.icon} />
-        </span>
-        <span className="jc-card-text">
-          <span className="jc-card-title">{box.title}</span>
-          <span className="jc-card-summary">{box.summary}</span>
-        </span>
-        {box.count && (
-          <span className="jc-card-counts">
-            {box.count.waiting > 0 && (
-              <span>
-                <Icon name="hourglass_top" />
-                {words.number(box.count.waiting)}
-              </span>
-            )}
-            <span>
-              <Icon name="done_all" />
-              {words.number(box.count.passed)}
-            </span>
-          </span>
-        )}
-        {box.problems > 0 && <span className={`jc-badge ${box.errors ? "is-error" : "is-warning"}`}>{box.problems}</span>}
+        <BoxFace box={box} />
       </button>
       {lines.map((line) => (
         <div className="jc-way" key={line.port.id}>

@@ -33,8 +33,13 @@ function Menu({ place, anchor }: { place: Place | "entry"; anchor: DOMRect }) {
   const listId = useId();
   const all = useMemo(() => options(editor, place), [editor, place]);
   const wanted = text.trim().toLowerCase();
-  const found = all.filter(({ label, help }) => `${label} ${help}`.toLowerCase().includes(wanted));
-  const groups = [...new Set(found.map((option) => option.group))];
+  const ranked = all
+    .map((option) => ({ option, rank: rank(option, wanted) }))
+    .filter((each) => each.rank < NO_MATCH)
+    .sort((one, other) => one.rank - other.rank)
+    .map((each) => each.option);
+  const groups = [...new Set(ranked.map((option) => option.group))];
+  const found = groups.flatMap((group) => ranked.filter((option) => option.group === group));
 
   const close = (): void => {
     editor.set({ menu: null });
@@ -119,6 +124,16 @@ function Menu({ place, anchor }: { place: Place | "entry"; anchor: DOMRect }) {
       </div>
     </div>
   );
+}
+
+const NO_MATCH = 3;
+
+/** The best first: what is called so, then what has it in its name, then what has it in its explanation. */
+function rank({ label, help }: Option, wanted: string): number {
+  const name = label.toLowerCase();
+  if (name.startsWith(wanted)) return 0;
+  if (name.includes(wanted)) return 1;
+  return help.toLowerCase().includes(wanted) ? 2 : NO_MATCH;
 }
 
 function options(editor: ReturnType<typeof useEditor>, place: Place | "entry"): Option[] {

@@ -21,6 +21,7 @@ export function Toolbar() {
   const panel = useEditorState((state) => state.panel);
   const hasDraft = useEditorState((state) => state.revision !== null || state.saving !== "clean");
   const label = editor.boot.states[journey.state] ?? journey.state;
+  const edition = shown ? `Version ${shown.number}` : hasDraft ? `Draft ${number}` : `Version ${number}`;
   return (
     <div className="jc-toolbar" role="toolbar" aria-label="Journey">
       <div className="jc-tools">
@@ -28,11 +29,12 @@ export function Toolbar() {
         <button
           type="button"
           className="jc-button is-quiet"
+          aria-label={`${edition}: name, re-entry and versions`}
           aria-pressed={panel === "journey"}
           onClick={() => editor.set({ panel: panel === "journey" ? null : "journey", selected: null })}
         >
           <Icon name="tune" />
-          <span className="jc-wide">{shown ? `Version ${shown.number}` : hasDraft ? `Draft ${number}` : `Version ${number}`}</span>
+          <span className="jc-wide">{edition}</span>
         </button>
       </div>
       {shown ? (

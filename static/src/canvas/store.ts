@@ -421,11 +421,12 @@ export function shownGraph(state: State): Graph {
   return state.shown?.graph ?? state.history.present.graph;
 }
 
-/** Focus the card once it is drawn. */
+/** Focus the card, now or as soon as it is drawn. */
 export function focusCard(id: string): void {
-  requestAnimationFrame(() =>
-    requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-card="${CSS.escape(id)}"]`)?.focus()),
-  );
+  const find = (): HTMLElement | null => document.querySelector(`[data-card="${CSS.escape(id)}"]`);
+  const card = find();
+  if (card) card.focus();
+  else requestAnimationFrame(() => requestAnimationFrame(() => find()?.focus()));
 }
 
 export const EditorContext = createContext<Editor | null>(null);

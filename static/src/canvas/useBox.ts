@@ -1,7 +1,6 @@
 import { activityOf } from "./graph";
 import { shownGraph, useEditor, useEditorState } from "./store";
 import type { BoxCount } from "./types";
-import { words } from "./words";
 
 const TONES = new Set(["entry", "action", "flow"]);
 
@@ -14,8 +13,6 @@ export interface BoxView {
   problems: number;
   errors: boolean;
   count: BoxCount | null;
-  /** All of it in a sentence, for those who hear it. */
-  spoken: string;
 }
 
 /** What a card or a line of the list shows of one box. */
@@ -32,11 +29,6 @@ export function useBox(id: string): BoxView {
   const isEnd = kind !== undefined && kind.ports.length === 0 && kind.fields.length === 0;
   const title = activity ? editor.labelOf(activity) : id;
   const shown = summary || (activity?.label ? (kind?.label ?? "") : errors ? "Not set up yet" : "");
-  const parts = [
-    shown ? `${title}: ${shown}` : title,
-    problems > 0 ? words.problems(problems) : "",
-    count ? `${words.number(count.waiting)} here, ${words.number(count.passed)} came through` : "",
-  ];
   return {
     title,
     summary: shown,
@@ -46,6 +38,5 @@ export function useBox(id: string): BoxView {
     problems,
     errors,
     count,
-    spoken: parts.filter(Boolean).join(". "),
   };
 }

@@ -39,11 +39,7 @@ export const PICKED: Record<string, Source> = {
   },
   attribute: {
     path: "attributes/",
-    item: (row) => ({
-      value: text(row["name"]),
-      label: text(row["label"]) || text(row["name"]),
-      detail: text(row["type"]),
-    }),
+    item: (row) => ({ value: text(row["key"]), label: text(row["label"]), detail: text(row["type"]) }),
     placeholder: "Choose an attribute",
   },
 };
