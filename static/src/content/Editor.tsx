@@ -2,7 +2,7 @@ import { autocompletion, type CompletionContext, type CompletionResult } from "@
 import { indentWithTab } from "@codemirror/commands";
 import { html } from "@codemirror/lang-html";
 import { xml } from "@codemirror/lang-xml";
-import { ensureSyntaxTree, foldable, foldEffect, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
+import { foldable, foldEffect, forceParsing, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { type Diagnostic, lintGutter, setDiagnostics } from "@codemirror/lint";
 import { Compartment, EditorState } from "@codemirror/state";
 import { keymap } from "@codemirror/view";
@@ -123,7 +123,7 @@ export default Editor;
 function foldHead(view: EditorView) {
   const at = /^[ \t]*<mj-head>/m.exec(view.state.doc.toString());
   if (!at) return;
-  ensureSyntaxTree(view.state, view.state.doc.length, 100);
+  forceParsing(view, view.state.doc.length, 100);
   const line = view.state.doc.lineAt(at.index);
   const range = foldable(view.state, line.from, line.to);
   if (range) view.dispatch({ effects: foldEffect.of(range) });

@@ -122,15 +122,17 @@ const DARK_QUERY = /\(\s*prefers-color-scheme\s*:\s*dark\s*\)/gi;
 const INVERTED =
   "<style>html{background:#fff;filter:invert(1) hue-rotate(180deg)}img,video{filter:invert(1) hue-rotate(180deg)}</style>";
 
-/** The HTML for the frame: links open elsewhere (which the frame forbids), the dark is as an email program makes it. */
+/** The HTML for the frame: a link would open a window, which the frame forbids; the dark is as a mail program makes it. */
 function framed(html: string, isDark: boolean): string {
   const hasOwnDark = new RegExp(DARK_QUERY.source, "i").test(html);
-  // The toggle decides, not the scheme of this page.
-  const dark = html.replace(DARK_QUERY, isDark ? "(min-width: 0px)" : "(max-width: 0px)");
-  const head = `<base target="_blank">${isDark && !hasOwnDark ? INVERTED : ""}`;
-  return /<head\b[^>]*>/i.test(dark)
-    ? dark.replace(/<head\b[^>]*>/i, (tag) => tag + head)
-    : `<!doctype html><html><head>${head}</head>${dark}`;
+  const shown = html
+    // The toggle decides, not the scheme of this page.
+    .replace(DARK_QUERY, isDark ? "(min-width: 0px)" : "(max-width: 0px)")
+    .replace(/<a\b/gi, '<a target="_blank"');
+  if (!isDark || hasOwnDark) return shown;
+  return /<head\b[^>]*>/i.test(shown)
+    ? shown.replace(/<head\b[^>]*>/i, (tag) => tag + INVERTED)
+    : `<!doctype html><html><head>${INVERTED}</head>${shown}`;
 }
 
 function firstWords(text = ""): string {
