@@ -7,11 +7,11 @@ STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup packages run doctor reset test test-unit test-browser test-faults test-long bench lint fmt types lock
+.PHONY: help setup packages run doctor reset test test-unit test-fuzz test-browser test-faults test-long bench lint fmt types lock
 
 help:
 	@echo "make run     the whole product on http://127.0.0.1:8000 (AJO_PORT=8001 make run for another port)"
-	@echo "make test    all tests; make test-unit, test-browser, test-faults, test-long for a part"
+	@echo "make test    all tests; make test-unit, -fuzz, -browser, -faults, -long for a part"
 	@echo "make bench   all benchmarks; make bench BENCH=ingest for one"
 	@echo "make lint    ruff; make fmt repairs what it can; make types runs mypy"
 	@echo "make doctor  what is wrong, in sentences; make reset deletes the data; make lock renews the lock file"
@@ -47,10 +47,13 @@ doctor: setup
 reset: setup
 	@$(PY) manage.py reset
 
-test: test-unit test-browser test-faults
+test: test-unit test-fuzz test-browser test-faults
 
 test-unit: setup
-	$(PY) -m pytest -m "not browser and not faults and not long"
+	$(PY) -m pytest -m "not browser and not faults and not long and not fuzz"
+
+test-fuzz: setup
+	$(PY) -m pytest -m "fuzz and not long"
 
 test-browser: setup
 	$(PY) -m pytest -m "browser and not long"

@@ -392,6 +392,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Journey optimizer",
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,  # else a body's texts could be empty by the description
     "ENUM_NAME_OVERRIDES": {
         "JourneyVersionState": "journeys.models.JourneyVersion.State",
         "ContentVersionState": "channels.models.ContentVersion.State",

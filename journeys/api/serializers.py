@@ -16,38 +16,13 @@ INSTANCE_STATES = words(JourneyInstance.State)
 @extend_schema_field(
     {
         "type": "object",
-        "description": "The map: boxes, and links from an exit of one box to another box.",
-        "properties": {
-            "activities": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "id": {"type": "string"},
-                        "kind": {"type": "string"},
-                        "config": {"type": "object", "additionalProperties": True},
-                    },
-                    "additionalProperties": True,
-                },
-            },
-            "links": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "from": {"type": "string"},
-                        "port": {"type": "string"},
-                        "to": {"type": "string"},
-                    },
-                    "additionalProperties": True,
-                },
-            },
-        },
         "additionalProperties": True,
+        "description": "The map: `activities`, each with `id`, `kind` and `config`, and `links`, each `from` a box by"
+        " its exit `port` `to` another box. A draft may hold whatever is half drawn; its problems say what is wrong.",
     }
 )
 class GraphField(serializers.DictField):
-    """Any JSON object: a draft may hold whatever is half drawn, and its problems say what is wrong with it."""
+    """Any JSON object."""
 
 
 class ActivityPortSerializer(serializers.Serializer[Any]):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.plumbing import get_doc
+from drf_spectacular.plumbing import force_instance, get_doc
 
 from ajo.core.rest import problems
 from ajo.core.rest.idempotency import HEADER, KEEP_HOURS, MAX_LENGTH, REPLAYED
@@ -52,6 +52,21 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
             "name": "sessionid",
             "description": "The login of the pages; what changes something needs `X-CSRFToken` too.",
         }
+
+
+class StrictBody(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """A body has no other fields than these."""
+
+    target_class = "ajo.core.rest.serializers.Strict"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        if direction == "request":
+            schema["additionalProperties"] = False
+        if not force_instance(self.target).__class__.__doc__:
+            schema.pop("description", None)  # that of Strict is for those who write shapes
+        return schema
 
 
 class DoorSchema(AutoSchema):
