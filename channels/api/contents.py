@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ajo.core.models import ApiKey
-from ajo.core.rest.idempotency import idempotent
+from ajo.core.rest.idempotency import at_most_once, idempotent
 from ajo.core.rest.problems import Refused
 from ajo.core.rest.views import SLUG, ViewSet
 from channels import authoring, checklist, services
@@ -166,11 +166,12 @@ class ContentViewSet(ViewSet):
 
     @extend_schema(request=shapes.ProofRequestSerializer, responses=shapes.ProofSerializer)
     @action(detail=True, methods=["post"])
+    @at_most_once
     def proof(self, request: Request, key: str) -> Response:
         """Send the draft, else the newest version, to one address, marked as a proof.
 
-        It is no message: nothing is recorded for the profile and nothing is tracked. There is no Idempotency-Key,
-        since the mail server is called, which cannot be undone.
+        It is no message: nothing is recorded for the profile and nothing is tracked. A repeat with the same
+        Idempotency-Key never sends it twice; 409 `unknown_outcome` when the first one broke off.
         """
         asked = self.read(shapes.ProofRequestSerializer)
         content = self.get_object()

@@ -123,7 +123,11 @@ def test_every_call_names_a_scope_that_exists() -> None:
             assert view.scopes.get(name) in SCOPES, f"{view.__name__}.{name} at {route}"
 
 
-def test_every_permission_behind_a_scope_exists() -> None:
+def test_every_scope_opens_something_and_every_permission_exists() -> None:
+    used = {
+        view.scopes[name] for _, view, actions in doors() for name in actions.values() if name in view.scopes
+    }
+    assert used == SCOPES.keys()
     known = {
         f"{app}.{codename}"
         for app, codename in Permission.objects.values_list("content_type__app_label", "codename")

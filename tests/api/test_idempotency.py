@@ -202,3 +202,30 @@ def test_keys_are_kept_for_a_day(api: APIClient) -> None:
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=25))
     assert idempotency.purge() == 1
     assert not IdempotencyKey.objects.exists()
+
+
+@pytest.mark.django_db
+def test_what_cannot_be_undone_is_never_done_twice(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    from channels import authoring
+    from tests.factories import make_configuration, make_variant
+
+    make_variant()
+    make_configuration()
+    url = "/api/v1/contents/welcome/proof/"
+    asked = {"address": "ada@example.com", "configuration": "email"}
+    sent: list[str] = []
+    monkeypatch.setattr(authoring, "send_proof", lambda **words: sent.append(words["address"]))
+    first, repeat = post(api, "p1", asked, url), post(api, "p1", asked, url)
+    assert (first.status_code, repeat.status_code) == (200, 200), first.content
+    assert repeat["Idempotent-Replayed"] == "true"
+    assert sent == ["ada@example.com"]
+
+    def break_off(**words: Any) -> None:
+        sent.append("half")
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(authoring, "send_proof", break_off)
+    with pytest.raises(RuntimeError):
+        post(api, "p2", asked, url)
+    problem(post(api, "p2", asked, url), 409, "unknown_outcome")
+    assert sent == ["ada@example.com", "half"]

@@ -1,7 +1,10 @@
 """`Idempotency-Key`: who repeats a POST that acted gets its answer again, and nothing is done twice.
 
-Key, action and answer are one transaction. A repeat that comes at the same time waits at the key's unique index for the
-first one's commit; a crash or a server error rolls the key back with the action, so the repeat acts.
+`idempotent`: key, action and answer are one transaction. A repeat that comes at the same time waits at the key's unique
+index for the first one's commit; a crash or a server error rolls the key back with the action, so the repeat acts.
+
+`at_most_once`: for what no transaction can undo, such as a call to a mail server. The key is committed first and the
+answer after it; a repeat that finds no answer is refused, since nobody knows whether it was done.
 """
 
 from __future__ import annotations
@@ -72,6 +75,27 @@ def idempotent(handler: Handler) -> Handler:
     return answer
 
 
+def at_most_once(handler: Handler) -> Handler:
+    """Decorates a view method that acts on POST outside of a transaction: see the module."""
+
+    @functools.wraps(handler)
+    def answer(view: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+        key = request.headers.get(HEADER)
+        if key is None:
+            return handler(view, request, *args, **kwargs)
+        _check(key)
+        body_hash = _hash(request)
+        key_id = _claim(_actor(request), key, body_hash)
+        if key_id is None:
+            return _replay(_actor(request), key, body_hash)
+        response = _answered(view, functools.partial(handler, view, request, *args, **kwargs))
+        _store(key_id, response)
+        return response
+
+    answer.is_idempotent = True  # type: ignore[attr-defined]
+    return answer
+
+
 def purge() -> int:
     """Delete the keys that are older than a day, one batch. Returns how many."""
     with sql.cursor() as cur:
@@ -113,6 +137,14 @@ def _replay(actor: str, key: str, body_hash: bytes) -> Response:
         raise problems.Unavailable
     if bytes(row.request_hash) != body_hash:
         raise problems.KeyReused
+    if row.status is None:
+        raise problems.Refused(
+            _(
+                "The first request with this key has no answer yet, or broke off: it may have been done."
+                " Look, and use a new key to do it again."
+            ),
+            code="unknown_outcome",
+        )
     is_problem = (row.status or 0) >= 400
     return Response(
         row.answer,
@@ -124,9 +156,17 @@ def _replay(actor: str, key: str, body_hash: bytes) -> Response:
 
 def _act(view: Any, act: Callable[[], Response]) -> Response:
     """The handler's answer; a refusal undoes what it did and is an answer too. A server error goes on upwards."""
-    try:
+
+    def in_savepoint() -> Response:
         with transaction.atomic():
             return act()
+
+    return _answered(view, in_savepoint)
+
+
+def _answered(view: Any, act: Callable[[], Response]) -> Response:
+    try:
+        return act()
     except Exception as error:
         response: Response = view.handle_exception(error)
         if response.status_code >= 500:
