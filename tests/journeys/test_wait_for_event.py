@@ -329,8 +329,7 @@ def plant_claims_that_nobody_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     plant_a_clock_that_takes_no_profiles(monkeypatch)
     monkeypatch.setattr(entry, "READ_WAITS", planted(entry.READ_WAITS, " FOR UPDATE OF w"))
     bad = planted(runner.WRITE, " AND i.visit = c.claimed_visit AND i.state = 0")
-    returning = "RETURNING version_id, activity, outcome, at"
-    bad = planted(bad, returning, f"ON CONFLICT DO NOTHING {returning}")
+    bad = planted(bad, "ON t.trail = s.trail\n)", "ON t.trail = s.trail\n    ON CONFLICT DO NOTHING\n)")
     monkeypatch.setattr(runner, "WRITE", bad)
 
 
