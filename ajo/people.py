@@ -102,9 +102,9 @@ class PersonAdmin(ProfileAdmin):
         return TemplateResponse(request, "admin/profiles/profile/timeline.html", context)
 
     def consent_view(self, request: HttpRequest, profile_id: int) -> HttpResponse:
-        """Set a consent by hand, for those with the right to change consent."""
+        """Set a consent by hand, for those with the right to change profiles, as in the API."""
         profile = self._profile(request, profile_id)
-        if not request.user.has_perm("profiles.change_consent"):
+        if not request.user.has_perm("profiles.change_profile"):
             raise PermissionDenied
         form = ConsentForm(request.POST if request.method == "POST" else None)
         if not form.is_valid():
@@ -137,7 +137,7 @@ class PersonAdmin(ProfileAdmin):
             "walks": walks.select_related("journey", "version", "journeywait").order_by("-entered_at")[
                 :SHOWN
             ],
-            "form": form if request.user.has_perm("profiles.change_consent") else None,
+            "form": form if request.user.has_perm("profiles.change_profile") else None,
             **_timeline(request, profile),
         }
         return TemplateResponse(request, "admin/profiles/profile/page.html", context, status=status)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -172,6 +172,16 @@ def test_who_may_only_look_sees_no_form_and_changes_nothing(client: Client) -> N
     url = reverse("admin:profiles_profile_consent", args=[ada.pk])
     assert client.post(url, said()).status_code == 403
     assert not Consent.objects.exists()
+
+
+def test_who_answers_for_privacy_may_set_consent(client: Client) -> None:
+    ada = make_profile()
+    person = User.objects.create_user("privacy", is_staff=True)
+    person.groups.add(Group.objects.get(name="privacy"))
+    client.force_login(person)
+    assert "Set by hand" in client.get(person_url(ada)).content.decode()
+    assert client.post(reverse("admin:profiles_profile_consent", args=[ada.pk]), said()).status_code == 302
+    assert Consent.objects.get().state == Consent.State.OPTED_OUT
 
 
 def test_without_the_right_to_look_there_is_nothing(
