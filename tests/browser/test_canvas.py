@@ -364,7 +364,8 @@ def test_problems_stand_on_the_boxes_and_are_jumped_to(open_canvas: Callable[...
     page = open_canvas(drawn(broken))
     expect(card(page, "Wait").locator(".jc-badge")).to_have_text("1 problem")
     page.get_by_role("button", name="1 problem", exact=True).click()
-    page.get_by_role("button", name=re.compile("^error Wait")).click()
+    listed = page.get_by_role("complementary", name="Problems")
+    listed.get_by_role("button", name=re.compile("^Wait")).click()
 
     expect(page.get_by_role("complementary", name="Wait")).to_be_visible()
     expect(page.get_by_label("Wait until")).to_have_attribute("aria-invalid", "true")
@@ -372,7 +373,7 @@ def test_problems_stand_on_the_boxes_and_are_jumped_to(open_canvas: Callable[...
     page.get_by_role("button", name="Publish").click()
     expect(page.get_by_role("dialog")).to_contain_text("The draft cannot be published yet")
     page.get_by_role("dialog").get_by_role("button", name="Show the problems").click()
-    expect(page.get_by_role("complementary", name="Problems")).to_be_visible()
+    expect(listed).to_be_visible()
     assert Journey.objects.get().versions.get().state == State.DRAFT
 
 

@@ -47,6 +47,13 @@ interface Block {
   height: number;
 }
 
+interface Column {
+  port: Port;
+  /** A box that only this exit leads to. */
+  child: string | null;
+  width: number;
+}
+
 /** `entry` is the box where people come in: it stands first, what is not connected to it stands beside. */
 export function layout(graph: Graph, portsOf: (id: string) => Port[], entry?: string): Layout {
   const tree = new Tree(graph, portsOf, entry);
@@ -175,6 +182,7 @@ class Tree {
   private readonly ways = new Map<string, string[]>();
   private readonly below = new Map<string, string[]>();
   private readonly blocks = new Map<string, Block>();
+  private readonly rows = new Map<string, Column[]>();
 
   constructor(
     graph: Graph,
@@ -217,15 +225,19 @@ class Tree {
     return ports.length > 1 || ports.some((port) => port.label) || this.isBack(id, ports[0]!.id) ? FORK : PLAIN;
   }
 
-  /** The exits side by side; `child` is a box that only this exit leads to. */
-  columns(id: string): { port: Port; child: string | null; width: number }[] {
+  /** The exits side by side. */
+  columns(id: string): Column[] {
+    const known = this.rows.get(id);
+    if (known) return known;
     const ports = this.portsOf(id);
-    return ports.map((port) => {
+    const lane = ports.length > 1 ? LANE : CARD.width;
+    const columns = ports.map((port) => {
       const to = this.target(id, port.id);
       const child = to !== null && this.isOwn(id, port.id, to) ? to : null;
-      const lane = ports.length > 1 ? LANE : CARD.width;
       return { port, child, width: child ? this.block(child).width : lane };
     });
+    this.rows.set(id, columns);
+    return columns;
   }
 
   columnsHeight(id: string): number {
