@@ -532,6 +532,8 @@ def test_nothing_stands_in_anybodys_way(
         shot(page, f"{name}-{scheme}-{size['width']}")
         assert findings(page) == [], name
         assert not overflows(page), name
+        bar = page.get_by_role("toolbar", name="Journey")
+        assert bar.evaluate("bar => bar.scrollWidth <= bar.clientWidth"), name
 
     check("first")
     page.keyboard.press("l")

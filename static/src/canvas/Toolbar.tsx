@@ -41,7 +41,7 @@ export function Toolbar() {
         <div className="jc-tools jc-looking">
           <Icon name="visibility" />
           <span>
-            Version {shown.number}, {(editor.boot.states[shown.state] ?? shown.state).toLowerCase()}: only to look at
+            Only to look at
           </span>
           <button type="button" className="jc-button" onClick={() => void editor.show(null)}>
             Back to the draft
