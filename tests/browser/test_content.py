@@ -155,7 +155,7 @@ def test_an_email_is_written_previewed_published_and_proved(
     subject.fill("Again")
     expect(page.get_by_text("Draft of version 2")).to_be_visible()
     page.get_by_role("button", name="Versions").click()
-    page.get_by_role("button", name="Look at").click()
+    page.get_by_role("dialog").get_by_role("button", name="Look at", exact=True).click()
     expect(subject).to_have_value('For {{ profile.first_name | default: "friend" }}')
     page.get_by_role("button", name="Back to what you write").click()
     expect(subject).to_have_value("Again")
