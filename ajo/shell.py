@@ -25,12 +25,11 @@ BADGE_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One entry of the navigation: a screen, who may see it, and the models whose pages belong to it."""
+    """One entry of the navigation: the pages of one model, for those who may see it."""
 
     title: Promise
     icon: str
     model: str
-    also: tuple[str, ...] = ()
     url_name: str = ""
 
     def is_open_to(self, user: Any) -> bool:
@@ -43,8 +42,7 @@ class Place:
 
     def holds(self, path: str) -> bool:
         """Whether the page at `path` belongs here."""
-        index = reverse("admin:index")
-        return any(path.startswith(f"{index}{name.replace('.', '/')}/") for name in (self.model, *self.also))
+        return path.startswith(f"{reverse('admin:index')}{self.model.replace('.', '/')}/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ GROUPS: tuple[tuple[Promise, tuple[Place, ...]], ...] = (
             Place(_("Instances"), "directions_walk", "journeys.journeyinstance"),
         ),
     ),
-    (_("Content"), (Place(_("Content"), "mail", "channels.content", also=("channels.contentversion",)),)),
+    (_("Content"), (Place(_("Content"), "mail", "channels.content"),)),
     (
         _("People"),
         (

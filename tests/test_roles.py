@@ -21,7 +21,6 @@ from channels.models import (
     CauseKind,
     ChannelConfiguration,
     Content,
-    ContentVersion,
     Message,
     MessageClass,
     SendHold,
@@ -37,20 +36,20 @@ pytestmark = pytest.mark.django_db
 # changed on its canvas, through the API.
 ALLOWED: dict[str, dict[type[models.Model], str]] = {
     "viewer": {
-        Journey: "l", JourneyInstance: "l", Content: "l", ContentVersion: "l", Profile: "l", EventType: "l",
+        Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
         AttributeDefinition: "l", Message: "l",
     },
     "marketer": {
-        Journey: "la", JourneyInstance: "l", Content: "lac", ContentVersion: "lc", Profile: "l", EventType: "l",
+        Journey: "la", JourneyInstance: "l", Content: "lac", Profile: "l", EventType: "l",
         AttributeDefinition: "lac", Message: "l", SendHold: "l",
     },
     "approver": {
-        Journey: "l", JourneyInstance: "l", Content: "l", ContentVersion: "l", Profile: "l", EventType: "l",
+        Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
         AttributeDefinition: "l", Message: "l", SendHold: "lacd",
     },
     "operations": {},
     "developer": {
-        Journey: "l", JourneyInstance: "l", Content: "l", ContentVersion: "l", Profile: "l", EventType: "l",
+        Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
         AttributeDefinition: "lac", Message: "l", SendHold: "l", Source: "lac", QuarantinedEvent: "l",
         ApiKey: "lac", ChannelConfiguration: "l",
     },
@@ -58,7 +57,7 @@ ALLOWED: dict[str, dict[type[models.Model], str]] = {
         JourneyInstance: "l", Profile: "l", EventType: "l", AttributeDefinition: "lc", Message: "l", AuditEvent: "l",
     },
     "administrator": {
-        Journey: "la", JourneyInstance: "l", Content: "lac", ContentVersion: "lc", Profile: "l", EventType: "l",
+        Journey: "la", JourneyInstance: "l", Content: "lac", Profile: "l", EventType: "l",
         AttributeDefinition: "lacd", Message: "l", SendHold: "lacd", Source: "lac", QuarantinedEvent: "l",
         ApiKey: "lac", ChannelConfiguration: "lac", User: "lac", Group: "lacd", AuditEvent: "l",
     },
@@ -95,7 +94,6 @@ def one_of_each() -> dict[type[models.Model], models.Model]:
         Journey: journey,
         JourneyInstance: instance,
         Content: draft.content,
-        ContentVersion: draft,
         Profile: profile,
         EventType: make_event_type(),
         AttributeDefinition: AttributeDefinition.objects.create(key="city", label="City"),
