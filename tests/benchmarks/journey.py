@@ -124,7 +124,7 @@ def _journey() -> JourneyVersion:
     contents = ContentVersion.objects.create(
         content=content, number=1, state=ContentVersion.State.PUBLISHED, published_at=NOW
     )
-    Variant.objects.create(version=contents, subject="Welcome", text="Welcome.")
+    Variant.objects.create(version=contents, subject="Welcome", text="Welcome. {{ unsubscribe_url }}")
     gold = {"id": "gold", "expression": 'profile.tier == "gold"'}
     kinds: dict[str, tuple[str, dict[str, Any]]] = {
         "in": ("event_entry", {"event": "Joined the bench"}),
