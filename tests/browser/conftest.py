@@ -37,6 +37,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         size: dict[str, int] = DESKTOP,
         base_url: str | None = None,
         touch: bool = False,
+        user_agent: str | None = None,
         tolerated: Sequence[str] = (),
     ) -> Page:
         def on_console(message: ConsoleMessage) -> None:
@@ -48,6 +49,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             viewport={"width": size["width"], "height": size["height"]},
             base_url=base_url,
             has_touch=touch,
+            user_agent=user_agent,
         )
         contexts.append(context)
         page = context.new_page()
