@@ -8,6 +8,7 @@ export default defineConfig({
     outDir: "dist",
     manifest: "manifest.json",
     target: "es2022",
+    chunkSizeWarningLimit: 700, // CodeMirror, which is loaded when somebody writes
     rolldownOptions: {
       input: ["src/canvas.tsx", "src/content.tsx"],
     },
