@@ -32,15 +32,15 @@ from tests.factories import make_configuration, make_event_type, make_profile, m
 
 pytestmark = pytest.mark.django_db
 
-# What each role may do at each screen: l(ook), a(dd), c(hange), d(elete). What is not named is refused. A journey is
-# changed on its canvas, through the API.
+# What each role may do at each screen: l(ook), a(dd), c(hange), d(elete). What is not named is refused. Journeys
+# and contents are changed on their canvas and in their editor, through the API.
 ALLOWED: dict[str, dict[type[models.Model], str]] = {
     "viewer": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
         AttributeDefinition: "l", Message: "l",
     },
     "marketer": {
-        Journey: "la", JourneyInstance: "l", Content: "lac", Profile: "l", EventType: "l",
+        Journey: "la", JourneyInstance: "l", Content: "la", Profile: "l", EventType: "l",
         AttributeDefinition: "lac", Message: "l", SendHold: "l",
     },
     "approver": {
@@ -57,7 +57,7 @@ ALLOWED: dict[str, dict[type[models.Model], str]] = {
         JourneyInstance: "l", Profile: "l", EventType: "l", AttributeDefinition: "lc", Message: "l", AuditEvent: "l",
     },
     "administrator": {
-        Journey: "la", JourneyInstance: "l", Content: "lac", Profile: "l", EventType: "l",
+        Journey: "la", JourneyInstance: "l", Content: "la", Profile: "l", EventType: "l",
         AttributeDefinition: "lacd", Message: "l", SendHold: "lacd", Source: "lac", QuarantinedEvent: "l",
         ApiKey: "lac", ChannelConfiguration: "lac", User: "lac", Group: "lacd", AuditEvent: "l",
     },

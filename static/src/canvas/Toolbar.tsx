@@ -178,12 +178,14 @@ function Problems() {
       type="button"
       className={`jc-button is-quiet jc-problems${tone}`}
       aria-pressed={panel === "problems"}
-      aria-label={words.problems(problems.length)}
       onClick={() => editor.set({ panel: panel === "problems" ? null : "problems", selected: null })}
     >
       <Icon name={problems.length > 0 ? "error" : "check_circle"} />
       <span className="jc-wide">{words.problems(problems.length)}</span>
-      <span className="jc-narrow">{problems.length}</span>
+      <span className="jc-narrow">
+        {problems.length}
+        <span className="jc-heard">{problems.length === 1 ? " problem" : " problems"}</span>
+      </span>
     </button>
   );
 }

@@ -71,6 +71,7 @@ export function Editor(props: Props) {
         ],
       }),
     });
+    created.scrollDOM.tabIndex = 0; // a frozen text has no cursor, and must still scroll by the keyboard
     view.current = created;
     if (props.kind === "mjml") foldHead(created);
     return () => {
