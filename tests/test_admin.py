@@ -41,3 +41,14 @@ def test_the_audit_trail_cannot_be_written_by_hand(admin_client: Client, admin_u
     assert admin_client.get(reverse("admin:core_auditevent_add")).status_code == 403
     assert admin_client.post(reverse("admin:core_auditevent_change", args=[line.pk]), {}).status_code == 403
     assert admin_client.post(reverse("admin:core_auditevent_delete", args=[line.pk])).status_code == 403
+
+
+def test_an_empty_list_promises_nothing_that_nobody_can_do(admin_client: Client) -> None:
+    url = reverse("admin:channels_message_changelist")
+    page = admin_client.get(url).content.decode()
+    assert "No messages yet" in page
+    assert "They appear here by themselves." in page
+    filtered = admin_client.get(url, {"state__exact": "3"}).content.decode()
+    assert "Nothing matches" in filtered
+    assert "No messages yet" not in filtered
+    assert "Add send hold" in admin_client.get(reverse("admin:channels_sendhold_changelist")).content.decode()
