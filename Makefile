@@ -7,12 +7,13 @@ STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup packages run doctor reset test test-unit test-fuzz test-browser test-faults test-long bench lint fmt types lock
+.PHONY: help setup packages run doctor reset test test-unit test-fuzz test-browser test-faults test-long screenshots bench lint fmt types lock
 
 help:
 	@echo "make run     the whole product on http://127.0.0.1:8000 (AJO_PORT=8001 make run for another port)"
 	@echo "make test    all tests; make test-unit, -fuzz, -browser, -faults, -long for a part"
 	@echo "make bench   all benchmarks; make bench BENCH=ingest for one"
+	@echo "make screenshots   the README's pictures, taken anew"
 	@echo "make lint    ruff; make fmt repairs what it can; make types runs mypy"
 	@echo "make doctor  what is wrong, in sentences; make reset deletes the data; make lock renews the lock file"
 
@@ -63,6 +64,10 @@ test-faults: setup
 
 test-long: setup
 	$(PY) -m pytest -m long
+
+# The pictures of the README, taken by the test that walks its tour.
+screenshots: setup
+	AJO_REQUIRE_BROWSER=1 AJO_SCREENSHOTS=$(CURDIR)/static/client/tour $(PY) -m pytest tests/browser/test_story.py
 
 bench: setup
 	@$(PY) -m tests.benchmarks $(BENCH)
