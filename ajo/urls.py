@@ -8,6 +8,7 @@ from django.urls import include, path
 from ajo import views
 from channels.admin.suppressions import suppressions
 
+handler500 = "ajo.views.server_error"
 urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),

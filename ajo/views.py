@@ -9,11 +9,12 @@ from axes.helpers import get_cool_off
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
+from django.views import defaults
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -21,6 +22,7 @@ from ajo import documentation, health, reports
 from ajo.core.admin_mixins import HIDDEN, changes_of
 from ajo.core.forms import AccountForm
 from ajo.core.models import AuditEvent
+from ajo.core.rest import problems
 from ajo.demo import WELCOME_EVENT, WELCOME_JOURNEY
 from ajo.version import VERSION
 from profiles.models import Source
@@ -111,6 +113,15 @@ def password_change(request: HttpRequest) -> HttpResponse:
         changes = {"password": [HIDDEN, HIDDEN]}
         AuditEvent.record("change_user", user, user=user, name=str(user), changes=changes)
     return answer
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """The answer to a bug, which Django has logged: a problem document for callers of the API, else a page."""
+    if not request.path.startswith("/api/"):
+        return defaults.server_error(request)
+    detail = _("Something went wrong here; it was logged. Nothing of this request was done. Try it again.")
+    body = problems.document(500, code="server_error", detail=detail)
+    return JsonResponse(body, status=500, content_type=problems.CONTENT_TYPE)
 
 
 def locked_out(request: HttpRequest, response: HttpResponse | None, credentials: Any) -> HttpResponse:

@@ -12,6 +12,7 @@ from rest_framework import serializers
 
 from journeys.activities import registry
 from journeys.activities.base import Activity, Finding, Outcome, Place, Walk
+from journeys.activities.paths import PathConfig, check_ids
 from journeys.expressions import Reader, Sight, find_problems
 from profiles.catalog import read_catalog
 from profiles.language import Scope, Type, compile_condition, parse_checked, print_tree
@@ -20,16 +21,7 @@ ELSE = "else"
 _NOBODY = "No condition was true."
 
 
-class PathConfig(serializers.Serializer[Any]):
-    id = serializers.RegexField(
-        r"\A[a-z][a-z0-9_]*\Z",
-        max_length=60,
-        label=_("Key"),
-        help_text=_("The name of the exit: small letters, digits and underscores."),
-    )
-    label = serializers.CharField(
-        max_length=60, default="", allow_blank=True, label=_("Name"), help_text=_("What the canvas shows.")
-    )
+class ConditionConfig(PathConfig):
     expression = serializers.CharField(
         max_length=10_000,
         default="",
@@ -41,7 +33,7 @@ class PathConfig(serializers.Serializer[Any]):
 
 
 class Config(serializers.Serializer[Any]):
-    paths = PathConfig(
+    paths = ConditionConfig(
         many=True,
         default=[{"id": "yes", "label": "Yes", "expression": ""}],
         min_length=1,
@@ -51,13 +43,8 @@ class Config(serializers.Serializer[Any]):
     )
 
     def validate_paths(self, paths: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        ids = [path["id"] for path in paths]
-        if twice := {path_id for path_id in ids if ids.count(path_id) > 1}:
-            raise serializers.ValidationError(
-                gettext("Two paths have the key %(key)s. Give each path a key of its own.")
-                % {"key": repr(min(twice))}
-            )
-        if ELSE in ids:
+        check_ids(paths)
+        if any(path["id"] == ELSE for path in paths):
             raise serializers.ValidationError(
                 gettext(
                     "“else” is the exit of those for whom no condition is true. Choose another key for the path."

@@ -16,6 +16,7 @@ from rest_framework import serializers
 
 from journeys.activities import registry
 from journeys.activities.base import Activity, Outcome, Place, Walk
+from journeys.activities.paths import PathConfig, check_ids
 from journeys.models import Journey
 
 _WHOLE = Decimal(100)
@@ -27,16 +28,7 @@ _HALVES = [
 ]
 
 
-class PathConfig(serializers.Serializer[Any]):
-    id = serializers.RegexField(
-        r"\A[a-z][a-z0-9_]*\Z",
-        max_length=60,
-        label=_("Key"),
-        help_text=_("The name of the exit: small letters, digits and underscores."),
-    )
-    label = serializers.CharField(
-        max_length=60, default="", allow_blank=True, label=_("Name"), help_text=_("What the canvas shows.")
-    )
+class ShareConfig(PathConfig):
     percent = serializers.DecimalField(
         max_digits=5,
         decimal_places=2,
@@ -48,7 +40,7 @@ class PathConfig(serializers.Serializer[Any]):
 
 
 class Config(serializers.Serializer[Any]):
-    paths = PathConfig(
+    paths = ShareConfig(
         many=True,
         default=_HALVES,
         min_length=2,
@@ -58,12 +50,7 @@ class Config(serializers.Serializer[Any]):
     )
 
     def validate_paths(self, paths: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        ids = [path["id"] for path in paths]
-        if twice := {path_id for path_id in ids if ids.count(path_id) > 1}:
-            raise serializers.ValidationError(
-                gettext("Two paths have the key %(key)s. Give each path a key of its own.")
-                % {"key": repr(min(twice))}
-            )
+        check_ids(paths)
         total = sum(path["percent"] for path in paths)
         if total != _WHOLE:
             raise serializers.ValidationError(

@@ -299,3 +299,21 @@ def test_an_administrator_gives_a_key_its_scopes(admin_client: Client) -> None:
     assert key.scopes == ["journeys:read", "messages:read"]
     admin_client.post("/admin/core/apikey/add/", {**form, "scopes": ["everything"]})
     assert ApiKey.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_bug_is_answered_with_a_problem_too(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("the secret of the house")
+
+    monkeypatch.setattr("ajo.api.views.health.check", broken)
+    client.raise_request_exception = False
+
+    answer = client.get("/api/v1/status/")
+
+    assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
+    assert answer.json()["code"] == "server_error"
+    assert "secret" not in answer.content.decode()
+    assert "ZeroDivisionError" in caplog.text

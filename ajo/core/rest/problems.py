@@ -80,7 +80,15 @@ def response(
     errors: Sequence[Mapping[str, str]] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    body = {
+    body = document(status, code=code, detail=detail, errors=errors)
+    return Response(body, status, headers=dict(headers or {}), content_type=CONTENT_TYPE)
+
+
+def document(
+    status: int, *, code: str, detail: str, errors: Sequence[Mapping[str, str]] = ()
+) -> dict[str, Any]:
+    """The body of every refusal."""
+    return {
         "type": DOCUMENTATION,
         "title": HTTPStatus(status).phrase,
         "status": status,
@@ -88,7 +96,6 @@ def response(
         "detail": detail,
         "errors": list(errors),
     }
-    return Response(body, status, headers=dict(headers or {}), content_type=CONTENT_TYPE)
 
 
 def _known(exception: Exception) -> exceptions.APIException | None:

@@ -1,4 +1,4 @@
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import { useEditor, useEditorState } from "./store";
 
 /** Nothing is drawn yet: the first question, with its answers as buttons. */

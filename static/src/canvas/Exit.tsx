@@ -1,7 +1,7 @@
 import { Handle, Position } from "@xyflow/react";
 import { memo } from "react";
 
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import type { Line, Spot } from "./layout";
 import { useEditor } from "./store";
 

@@ -2,7 +2,7 @@ import { memo } from "react";
 
 import { BoxFace } from "./BoxFace";
 import { Empty } from "./Empty";
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import type { Line } from "./layout";
 import { shownGraph, useEditor, useEditorState } from "./store";
 import type { Port } from "./types";

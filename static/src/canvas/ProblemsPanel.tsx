@@ -1,4 +1,4 @@
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import { Side } from "./Side";
 import { useEditor, useEditorState } from "./store";
 

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from "react";
 import type { ReactNode } from "react";
 
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import { useEditor } from "./store";
 
 interface Props {

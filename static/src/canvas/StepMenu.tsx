@@ -2,7 +2,7 @@ import { useEffect, useId, useMemo, useRef, useState } from "react";
 import type { KeyboardEvent } from "react";
 import { createPortal } from "react-dom";
 
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import type { Place } from "./graph";
 import { useEditor, useEditorState } from "./store";
 import type { Kind } from "./types";

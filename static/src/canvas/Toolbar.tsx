@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import { useEditor, useEditorState } from "./store";
 import type { VerbName } from "./store";
 import { verbs, words } from "./words";

@@ -4,7 +4,7 @@ import { BodyDialog } from "./BodyDialog";
 import { Dialog } from "./Dialog";
 import type { EditorHandle } from "./Editor";
 import { FieldPicker } from "./FieldPicker";
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import { Line } from "./Line";
 import { allFields } from "./liquid";
 import { PreviewPane } from "./PreviewPane";

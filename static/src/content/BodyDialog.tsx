@@ -1,5 +1,5 @@
 import { Dialog } from "./Dialog";
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import type { StartingPoint } from "./types";
 
 interface Props {

@@ -1,6 +1,6 @@
 import { type ReactNode, useEffect, useId, useRef } from "react";
 
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 
 interface Props {
   title: string;

@@ -1,7 +1,7 @@
 import { useMemo, useState } from "react";
 
 import { Dialog } from "./Dialog";
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import { output, valueAt } from "./liquid";
 import type { Field } from "./types";
 

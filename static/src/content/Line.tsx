@@ -1,6 +1,6 @@
 import { forwardRef, useId } from "react";
 
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import type { Finding } from "./types";
 
 interface Props {

@@ -1,6 +1,6 @@
 import { useEffect, useId, useRef, useState } from "react";
 
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import { findPeople } from "./server";
 import type { Boot, Person } from "./types";
 import { words } from "./words";

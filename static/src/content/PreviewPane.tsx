@@ -1,6 +1,6 @@
 import { memo, useLayoutEffect, useRef, useState } from "react";
 
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import { PersonPicker } from "./PersonPicker";
 import type { Boot, Person } from "./types";
 import type { PreviewState } from "./usePreview";

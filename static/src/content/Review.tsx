@@ -1,6 +1,6 @@
 import { memo, useState } from "react";
 
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import type { Check, Finding, WordField } from "./types";
 import { words } from "./words";
 

@@ -1,6 +1,6 @@
 import { memo, useEffect, useState } from "react";
 
-import { Icon } from "./Icon";
+import { Icon } from "../shared/Icon";
 import type { DraftState } from "./useDraft";
 import { words } from "./words";
 

@@ -1,4 +1,4 @@
-import { Icon } from "../Icon";
+import { Icon } from "../../shared/Icon";
 import { isRecord } from "../graph";
 import type { Config, Field, Problem, Value } from "../types";
 import { Fields } from "./Fields";

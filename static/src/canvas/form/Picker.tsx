@@ -2,7 +2,7 @@ import { useEffect, useId, useRef, useState } from "react";
 import type { KeyboardEvent } from "react";
 
 import { call } from "../../shared/api";
-import { Icon } from "../Icon";
+import { Icon } from "../../shared/Icon";
 import { useEditor } from "../store";
 
 interface Item {
