@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -115,6 +116,20 @@ def chromium() -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return program
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _rows_of_migrations(django_db_setup: None) -> Iterator[None]:
+    """A transactional test empties every table when it is over, also of the rows that migrations made."""
+    from django.apps import apps
+    from django.db.models.signals import post_migrate
+
+    def restore(**kwargs: Any) -> None:
+        import_module("profiles.migrations.0003_identity_namespaces").add(apps, None)
+
+    post_migrate.connect(restore, sender=apps.get_app_config("profiles"))
+    yield
+    post_migrate.disconnect(restore, sender=apps.get_app_config("profiles"))
 
 
 @pytest.fixture(scope="session")
