@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 
 from ajo.lib import sql
-from profiles.language import Catalog, Field, FieldDefinition, Type, python_zones
+from profiles.language import WALK_DOCUMENTS, Catalog, Field, FieldDefinition, Type, python_zones
 from profiles.models import AttributeDefinition
 
 # What the stream step itself fills in, as text, whether it was declared or not.
 _KEPT_BY_US = ("email", "phone", "time_zone", "locale")
 
 
-def read_catalog() -> Catalog:
+def read_catalog(documents: Collection[str] = WALK_DOCUMENTS) -> Catalog:
     """What is declared now: one statement, and another the first time in a process. Nothing is kept between calls:
     whoever needs it often in one request reads it once and passes it on."""
     ours = [FieldDefinition(Field("profile", (key,)), Type.TEXT) for key in _KEPT_BY_US]
@@ -25,7 +26,7 @@ def read_catalog() -> Catalog:
         )
         for definition in AttributeDefinition.objects.all()
     ]
-    return Catalog([*ours, *declared], _zones())
+    return Catalog([*ours, *declared], _zones(), documents)
 
 
 @functools.cache

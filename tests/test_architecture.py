@@ -43,6 +43,7 @@ PURE = [
     "channels/checklist.py",
     "profiles/stream/resolve.py",
     "profiles/rollup.py",
+    "offers/ranking.py",
 ]
 
 

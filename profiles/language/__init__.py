@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import Any
 
 from profiles.language import evaluate, nodes, postgres, values
-from profiles.language.catalog import EMPTY, Catalog, FieldDefinition, python_zones
+from profiles.language.catalog import EMPTY, WALK_DOCUMENTS, Catalog, FieldDefinition, python_zones
 from profiles.language.errors import LanguageError, Position
 from profiles.language.evaluate import Scope
 from profiles.language.functions import FUNCTIONS, LITERAL_FUNCTIONS
@@ -36,6 +36,7 @@ from profiles.language.values import Money, Type
 __all__ = [
     "FUNCTIONS",
     "LITERAL_FUNCTIONS",
+    "WALK_DOCUMENTS",
     "Call",
     "Catalog",
     "Columns",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import zoneinfo
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from profiles.language.errors import LanguageError
@@ -24,6 +24,10 @@ class FieldDefinition:
     help: str = ""
 
 
+WALK_DOCUMENTS = frozenset({"profile", "event", "entry"})
+"""What can be named where a journey walks."""
+
+
 @functools.cache
 def python_zones() -> frozenset[str]:
     """The names of the time zones that Python knows."""
@@ -35,11 +39,16 @@ class Catalog:
 
     `zones` are the names of time zones that both readings know; any other is missing. Those of Python are used when
     they are left out, of which the database must then know all: it refuses a statement that names another.
+    `documents` are the roots that can be named; the fields of any other are missing, and check() says so.
     """
 
     def __init__(
-        self, definitions: Iterable[FieldDefinition] = (), zones: frozenset[str] | None = None
+        self,
+        definitions: Iterable[FieldDefinition] = (),
+        zones: frozenset[str] | None = None,
+        documents: Collection[str] = WALK_DOCUMENTS,
     ) -> None:
+        self.documents = frozenset(documents)
         self.zones = python_zones() if zones is None else zones
         self.definitions = {definition.field: definition for definition in definitions}
         for definition in self.definitions.values():

@@ -24,6 +24,8 @@ class Scope:
     profile: Document = field(default_factory=dict)
     event: Document | None = None
     entry: Document | None = None
+    offer: Document | None = None
+    context: Document | None = None
 
 
 Run = Callable[[Scope], Any]

@@ -33,6 +33,8 @@ ROOTS = {
     "profile": "an attribute of the profile",
     "event": "a property of the event at hand",
     "entry": "a property of the event that began the journey",
+    "offer": "an attribute of the offer item that is weighed",
+    "context": "a value that came with the request",
 }
 
 

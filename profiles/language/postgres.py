@@ -32,9 +32,11 @@ class Columns:
     profile: str | None = None
     event: str | None = None
     entry: str | None = None
+    offer: str | None = None
+    context: str | None = None
 
     def __post_init__(self) -> None:
-        for column in (self.profile, self.event, self.entry):
+        for column in (self.profile, self.event, self.entry, self.offer, self.context):
             if column is not None and not _COLUMN.fullmatch(column):
                 raise ValueError(
                     f"{column!r} is not the name of a column. Give alias.column in small letters."

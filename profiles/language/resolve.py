@@ -122,6 +122,13 @@ class _Resolver:
             case Literal():
                 return Constant(node.type, node.value)
             case Field():
+                if node.root not in self._catalog.documents:
+                    self._problem(
+                        path,
+                        f"There is no {node.root} here, so {node.root}.{node.name} is always missing.",
+                        f"Name a field of {' or '.join(sorted(self._catalog.documents))}.",
+                    )
+                    return Constant(Type.NULL, None)
                 return convert(Read(node), self._catalog.type_of(node))
             case Items():
                 self._problem(

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from profiles.language import FUNCTIONS, LITERAL_FUNCTIONS, LanguageError, Type, evaluate, parse, postgres
+from profiles.language import (
+    FUNCTIONS,
+    LITERAL_FUNCTIONS,
+    LanguageError,
+    Scope,
+    Type,
+    compile_condition,
+    evaluate,
+    parse,
+    postgres,
+)
 from profiles.language.catalog import Catalog, FieldDefinition
 from profiles.language.nodes import Field
 from profiles.language.printer import quote
@@ -51,6 +62,19 @@ def test_attributes_can_be_declared_with_every_type_of_their_definitions() -> No
 def test_no_field_holds_what_json_cannot(type_: Type) -> None:
     with pytest.raises(LanguageError, match="cannot be declared"):
         Catalog([FieldDefinition(Field("profile", ("a",)), type_)])
+
+
+def test_only_the_documents_at_hand_can_be_named() -> None:
+    for source in ("offer.margin > 1", "context.weather == 'rain'"):
+        with pytest.raises(LanguageError, match="Name a field of entry or event or profile"):
+            parse(source)
+    weighing = Catalog(documents={"profile", "offer"})
+    tree = parse("offer.margin > 1 && profile.age > 17", weighing)
+    scope = Scope(datetime(2026, 1, 1, tzinfo=UTC), profile={"age": 18}, offer={"margin": 2})
+    assert compile_condition(tree, weighing)(scope) is True
+    assert compile_condition(tree)(scope) is False
+    with pytest.raises(LanguageError, match="There is no entry here"):
+        parse("entry.total > 1", weighing)
 
 
 def test_quoted_text_is_one_line() -> None:

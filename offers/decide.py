@@ -1,0 +1,423 @@
+"""The best offers for many profiles at once, each decision recorded with the reason why every candidate won or lost.
+
+One transaction: gather in a constant number of statements → rank in Python → reserve caps → record. Only where others
+fill a cap at the same moment are there more statements: one reservation again for those who lost the race.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from ajo.lib import sql
+from ajo.lib.ids import uuid7
+from offers import capping, learning, ranking
+from offers.capping import Use
+from offers.models import CapCounter, SelectionStrategy
+from offers.plans import Cap, Item, Plan, Strategy
+from offers.ranking import Draw, Model, Scored
+from profiles.language import Scope
+
+_decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+
+# Shared, so that decisions do not wait for each other, and a merge waits: it moves what is counted per profile.
+_READ_PROFILES = """
+SELECT id, attributes::text AS attributes FROM profile WHERE id = ANY(%b::bigint[]) AND merged_into IS NULL
+ORDER BY id
+"""
+_RECORD = """
+INSERT INTO decision (id, profile_id, policy_id, placement_id, decided_at, offers, is_fallback, is_exploration,
+    model_versions, candidates)
+SELECT id, profile_id, %s, %s, %b::timestamptz, string_to_array(offers, ',')::bigint[], is_fallback, is_exploration,
+    model_versions::jsonb, candidates::jsonb
+FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::bool[], %b::bool[], %b::text[], %b::text[])
+    AS t(id, profile_id, offers, is_fallback, is_exploration, model_versions, candidates)
+"""
+
+
+class Code:
+    """Why a candidate won or lost, for programs; `Candidate.reason` says it in words."""
+
+    CHOSEN = "chosen"
+    FALLBACK = "fallback"
+    RANKED_BELOW = "ranked_below"
+    NOT_NEEDED = "not_needed"  # the strategies before its own had filled every place
+    ALREADY_WEIGHED = "already_weighed"  # it was a candidate of an earlier strategy
+    CAP_REACHED = "cap_reached"
+    NOT_ELIGIBLE = "not_eligible"
+    NOT_NOW = "not_now"  # outside its dates
+    NOT_SHOWABLE = "not_showable"  # no representation for the placement
+    NO_SCORE = "no_score"  # its formula, value or context weight was missing
+
+
+class Candidate(msgspec.Struct, omit_defaults=True):
+    """An offer item that was weighed by a strategy. Its fields are the members of the JSON in the record."""
+
+    offer: str
+    strategy: str
+    code: str
+    reason: str
+    rank: int | None = None
+    """Its place among those of its strategy that could be had, from 1."""
+    score: float | None = None
+    factors: dict[str, float] | None = None
+    """Learned ranking: the logarithms that make up the score."""
+    sums: tuple[float, float] | None = None
+    """Learned ranking: how often it had been shown and taken, from which its propensity was drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One decision. `items` are the chosen ones, best first; none when nothing was left."""
+
+    id: UUID
+    profile_id: int
+    items: Sequence[Item]
+    is_fallback: bool
+    is_exploration: bool
+    model_versions: Mapping[str, str]
+    candidates: Sequence[Candidate]
+
+
+def decide(
+    profile_ids: Sequence[int],
+    plan: Plan,
+    now: datetime,
+    *,
+    context: Mapping[str, Any] | None = None,
+    held_until: datetime | None = None,
+) -> dict[int, Decided]:
+    """Choose for each profile and record it; profiles that are unknown or were merged into another get none.
+
+    Earlier profiles of the list have the first claim on caps. With `held_until` the caps that count what is shown are
+    held until then: `capping.confirm` or `capping.release` the decisions. Without it everything counts at once. Ends
+    with locks on counters, so inside a longer transaction call it last.
+    """
+    with sql.unit_of_work() as cur:
+        batch = _gather(cur, list(dict.fromkeys(profile_ids)), plan, now, context or {})
+        people = [_weigh(batch, profile_id) for profile_id in batch.documents]
+        _allocate(cur, batch, people)
+        if held_until is not None:
+            held = [(one.id, use) for one in people for use in _held(batch, one)]
+            capping.hold(cur, held, held_until)
+        decided = [_explained(batch, one) for one in people]
+        _record(cur, plan, decided, now)
+    return {one.profile_id: one for one in decided}
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    plan: Plan
+    now: datetime
+    context: Mapping[str, Any]
+    documents: Mapping[int, Mapping[str, Any]]
+    """Attributes by living profile, in the caller's order."""
+    periods: Mapping[int, date]
+    """Of each capping rule the period in which now lies."""
+    used: dict[tuple[int, int, date], int]
+    """Counters as they were read, with what this batch has taken since."""
+    models: Mapping[int, Model]
+    """Of the learned strategies."""
+
+    def uses(self, item: Item, profile_id: int) -> list[Use]:
+        return [cap.use(profile_id, self.periods[cap.rule_id]) for cap in item.caps]
+
+    def reached(self, item: Item, profile_id: int) -> Cap | None:
+        """The first of its caps with nothing left."""
+        return next(
+            (
+                cap
+                for cap, use in zip(item.caps, self.uses(item, profile_id), strict=True)
+                if self.used.get(use[:3], 0) >= use.cap
+            ),
+            None,
+        )
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A candidate that can be had, and what became of it."""
+
+    strategy: Strategy
+    item: Item
+    scored: Scored
+    rank: int
+    is_chosen: bool = False
+    refused_by: Cap | None = None
+
+
+@dataclass(slots=True)
+class _Person:
+    id: UUID
+    profile_id: int
+    queue: list[_Entry] = field(default_factory=list)
+    """In the order in which places are filled."""
+    lost: list[Candidate] = field(default_factory=list)
+    """Those that cannot be had."""
+    explored: set[str] = field(default_factory=set)
+    """Keys of the strategies that ranked by lot."""
+
+    @property
+    def chosen(self) -> list[_Entry]:
+        return [entry for entry in self.queue if entry.is_chosen]
+
+
+def _gather(
+    cur: psycopg.Cursor[Any],
+    profile_ids: Sequence[int],
+    plan: Plan,
+    now: datetime,
+    context: Mapping[str, Any],
+) -> _Batch:
+    """Everything that is read: at most three statements. Nothing is read from here on."""
+    caps = list(plan.caps())
+    lock = " FOR SHARE" if any(not cap.is_total for cap in caps) else ""
+    cur.execute(_READ_PROFILES + lock, [list(profile_ids)])
+    found = {row.id: _document(row.attributes) for row in cur}
+    periods = {cap.rule_id: cap.period_at(now) for cap in caps}
+    learned = [strategy for strategy in plan.strategies if strategy.is_learned]
+    sums = learning.read_sums(cur, [one.id for one in learned], now.astimezone(UTC).date())
+    return _Batch(
+        plan=plan,
+        now=now,
+        context=context,
+        documents={profile_id: found[profile_id] for profile_id in profile_ids if profile_id in found},
+        periods=periods,
+        used=capping.read_used(cur, periods.items(), [CapCounter.TOTAL, *found]),
+        models={
+            one.id: Model(
+                one.key, {item.id: sums.get(one.id, {}).get(item.id, (0.0, 0.0)) for item in one.items}
+            )
+            for one in learned
+        },
+    )
+
+
+def _document(text: str) -> Mapping[str, Any]:
+    """Numbers that are not whole as Decimal. One nested deeper than Python reads has no attributes that a rule sees."""
+    try:
+        return _decoder.decode(text)
+    except RecursionError:
+        return {}
+    except msgspec.ValidationError:  # a whole number of thousands of digits
+        found: dict[str, Any] = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+        return found
+
+
+def _weigh(batch: _Batch, profile_id: int) -> _Person:
+    """Who can have what, and in which order."""
+    person = _Person(uuid7(), profile_id)
+    weighed: set[int] = set()
+    bare = Scope(batch.now, profile=batch.documents[profile_id], context=batch.context)
+    for strategy in batch.plan.strategies:
+        if strategy.eligibility is not None and not strategy.eligibility.holds(bare):
+            reason = (
+                f"The strategy {strategy.key} is not for this profile: {strategy.eligibility.text} was false."
+            )
+            person.lost += [
+                Candidate(item.key, strategy.key, Code.NOT_ELIGIBLE, reason) for item in strategy.items
+            ]
+            continue
+        draw = (
+            batch.models[strategy.id].draw(person.id, strategy.exploration) if strategy.is_learned else None
+        )
+        if draw is not None and draw.is_exploration:
+            person.explored.add(strategy.key)
+        scored: dict[str, tuple[Item, Scored]] = {}
+        for item in strategy.items:
+            found = _candidate(batch, strategy, item, bare, profile_id, draw, item.id in weighed)
+            if isinstance(found, Candidate):
+                person.lost.append(found)
+            else:
+                scored[item.key] = item, found
+        weighed.update(item.id for item, _ in scored.values())
+        for rank, one in enumerate(ranking.in_order(one for _, one in scored.values()), start=1):
+            person.queue.append(_Entry(strategy, scored[one.offer][0], one, rank))
+    return person
+
+
+def _candidate(
+    batch: _Batch,
+    strategy: Strategy,
+    item: Item,
+    bare: Scope,
+    profile_id: int,
+    draw: Draw | None,
+    is_weighed: bool,
+) -> Candidate | Scored:
+    """Its score, or why it cannot be had."""
+
+    def lost(code: str, reason: str) -> Candidate:
+        return Candidate(item.key, strategy.key, code, reason)
+
+    if is_weighed:
+        return lost(Code.ALREADY_WEIGHED, "It is a candidate of an earlier strategy already.")
+    if item.valid_from is not None and batch.now < item.valid_from:
+        return lost(Code.NOT_NOW, f"It is valid only from {item.valid_from:%Y-%m-%d %H:%M} UTC.")
+    if item.valid_until is not None and batch.now >= item.valid_until:
+        return lost(Code.NOT_NOW, f"It was valid only until {item.valid_until:%Y-%m-%d %H:%M} UTC.")
+    if item.shown is None:
+        return lost(Code.NOT_SHOWABLE, "It has no representation for this placement.")
+    scope = Scope(batch.now, profile=bare.profile, context=bare.context, offer=item.attributes)
+    if item.eligibility is not None and not item.eligibility.holds(scope):
+        return lost(Code.NOT_ELIGIBLE, f"Not eligible: {item.eligibility.text} was false.")
+    if (cap := batch.reached(item, profile_id)) is not None:
+        return lost(Code.CAP_REACHED, cap.reason)
+    scored = _score(strategy, item, scope, draw)
+    return lost(Code.NO_SCORE, scored) if isinstance(scored, str) else scored
+
+
+def _score(strategy: Strategy, item: Item, scope: Scope, draw: Draw | None) -> Scored | str:
+    """The score, or why there is none."""
+    if draw is not None and draw.is_exploration:
+        return Scored(item.key, item.priority, draw.lots[item.id])
+    if draw is not None:
+        context = _number(strategy.context_weight(scope)) if strategy.context_weight else 1.0
+        value = _number(strategy.value(scope)) if strategy.value else 1.0
+        if context is None or context <= 0:
+            return "Its context weight was missing, or not above 0."
+        if value is None or value <= 0:
+            return "Its value was missing, or not above 0."
+        return ranking.arbitrate(
+            item.key,
+            item.priority,
+            propensity=draw.propensities[item.id],
+            context=context,
+            value=value,
+            lever=item.lever,
+            propensity_weight=strategy.propensity_weight,
+        )
+    if strategy.method == SelectionStrategy.Method.FORMULA:
+        score = _number(strategy.formula(scope)) if strategy.formula else None
+        return "Its formula gave no number." if score is None else Scored(item.key, item.priority, score)
+    return Scored(item.key, item.priority, float(item.priority))
+
+
+def _number(value: Any) -> float | None:
+    """A field that is not declared comes as it stands in JSON."""
+    return float(value) if isinstance(value, Decimal | int | float) and not isinstance(value, bool) else None
+
+
+def _allocate(cur: psycopg.Cursor[Any], batch: _Batch, people: Sequence[_Person]) -> None:
+    """Fill every person's places from the queue, and reserve. Where others have filled a cap meanwhile, try the next in
+    the queue: each time at least one more cap is known to be full, so this comes to an end."""
+    while picks := [(person, entry) for person in people for entry in _picked(batch, person)]:
+        wanted = [batch.uses(entry.item, person.profile_id) for person, entry in picks]
+        answers = capping.reserve(cur, wanted)
+        for (_, entry), uses, refused in zip(picks, wanted, answers, strict=True):
+            entry.is_chosen = not refused
+            for use in uses if refused else ():
+                batch.used[use[:3]] -= 1
+        for uses, refused in zip(wanted, answers, strict=True):
+            batch.used.update({use[:3]: use.cap for use in uses if use.rule_id in refused})
+        if not any(answers):
+            return
+
+
+def _picked(batch: _Batch, person: _Person) -> Iterator[_Entry]:
+    """The next in the queue for the places that are open, taken from what is left of their caps."""
+    places = batch.plan.items - len(person.chosen)
+    for entry in person.queue:
+        if places <= 0:
+            return
+        if entry.is_chosen:
+            continue
+        entry.refused_by = batch.reached(entry.item, person.profile_id)
+        if entry.refused_by is None:
+            places -= 1
+            for use in batch.uses(entry.item, person.profile_id):
+                batch.used[use[:3]] = batch.used.get(use[:3], 0) + 1
+            yield entry
+
+
+def _held(batch: _Batch, person: _Person) -> Iterator[Use]:
+    for entry in person.chosen:
+        for cap, use in zip(entry.item.caps, batch.uses(entry.item, person.profile_id), strict=True):
+            if cap.is_held:
+                yield use
+
+
+def _explained(batch: _Batch, person: _Person) -> Decided:
+    chosen = person.chosen
+    candidates = [*(_chosen(batch, person, entry) for entry in chosen)]
+    items = [entry.item for entry in chosen]
+    fallback = batch.plan.fallback
+    is_fallback = not chosen and fallback is not None and fallback.shown is not None
+    if is_fallback and fallback is not None:
+        items = [fallback]
+        reason = "Nothing else was left, so the fallback is shown."
+        candidates.append(Candidate(fallback.key, "", Code.FALLBACK, reason))
+    candidates += [_lost(batch, person, entry) for entry in person.queue if not entry.is_chosen]
+    return Decided(
+        id=person.id,
+        profile_id=person.profile_id,
+        items=items,
+        is_fallback=is_fallback,
+        is_exploration=bool(person.explored),
+        model_versions={
+            one.key: batch.models[one.id].version for one in batch.plan.strategies if one.is_learned
+        },
+        candidates=[*candidates, *person.lost],
+    )
+
+
+def _chosen(batch: _Batch, person: _Person, entry: _Entry) -> Candidate:
+    following = next(
+        (one for one in person.queue if one.strategy is entry.strategy and one.rank == entry.rank + 1), None
+    )
+    reason = ranking.went_ahead(entry.rank, entry.scored, following.scored if following else None)
+    return _ranked(batch, person, entry, Code.CHOSEN, reason)
+
+
+def _lost(batch: _Batch, person: _Person, entry: _Entry) -> Candidate:
+    if entry.refused_by is not None:
+        return _ranked(batch, person, entry, Code.CAP_REACHED, entry.refused_by.reason)
+    ahead = [one for one in person.chosen if one.strategy is entry.strategy]
+    if not ahead:
+        reason = "Not needed: the strategies before its own filled every place."
+        return _ranked(batch, person, entry, Code.NOT_NEEDED, reason)
+    reason = ranking.fell_behind(entry.rank, entry.scored, ahead[-1].scored)
+    return _ranked(batch, person, entry, Code.RANKED_BELOW, reason)
+
+
+def _ranked(batch: _Batch, person: _Person, entry: _Entry, code: str, reason: str) -> Candidate:
+    model = batch.models.get(entry.strategy.id)
+    if entry.strategy.key in person.explored:
+        reason = f"By lot, to learn: {reason}"
+    return Candidate(
+        entry.item.key,
+        entry.strategy.key,
+        code,
+        reason,
+        rank=entry.rank,
+        score=entry.scored.score,
+        factors=dict(entry.scored.factors) or None,
+        sums=model.sums[entry.item.id] if model else None,
+    )
+
+
+def _record(cur: psycopg.Cursor[Any], plan: Plan, decided: Sequence[Decided], now: datetime) -> None:
+    if not decided:
+        return
+    rows = [
+        (
+            one.id,
+            one.profile_id,
+            ",".join(str(item.id) for item in one.items),
+            one.is_fallback,
+            one.is_exploration,
+            msgspec.json.encode(one.model_versions).decode(),
+            msgspec.json.encode(one.candidates).decode(),
+        )
+        for one in decided
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    cur.execute(_RECORD, [plan.policy_id, plan.placement_id, now, *columns])

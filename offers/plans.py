@@ -1,0 +1,260 @@
+"""A decision policy as it is decided by: read once, in a constant number of statements, its expressions compiled."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import Q
+
+from offers.capping import Use, period_of
+from offers.models import (
+    CapCounter,
+    CappingRule,
+    Collection,
+    DecisionPolicy,
+    OfferItem,
+    Placement,
+    PolicyStrategy,
+    Representation,
+    SelectionStrategy,
+)
+from profiles.catalog import read_catalog
+from profiles.language import Catalog, Scope, compile_condition, compile_python, parse_checked
+
+DOCUMENTS = frozenset({"profile", "offer", "context"})
+"""What eligibility and formulas may name."""
+COLLECTION_DOCUMENTS = frozenset({"offer"})
+MAX_SHOWN = 300
+"""Characters of an expression in a reason."""
+
+_PERIODS = {
+    CappingRule.Period.DAY: "a day",
+    CappingRule.Period.WEEK: "a week",
+    CappingRule.Period.MONTH: "a month",
+    CappingRule.Period.LIFETIME: "ever",
+}
+
+
+class PlanMissing(Exception):
+    """There is no such policy or placement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Whether something holds, and its text for reasons."""
+
+    holds: Callable[[Scope], bool]
+    text: str
+
+    @classmethod
+    def read(cls, text: str, catalog: Catalog) -> Condition | None:
+        """None where the text is empty: everybody."""
+        if not text.strip():
+            return None
+        return cls(compile_condition(parse_checked(text), catalog), text.strip()[:MAX_SHOWN])
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """A capping rule. `is_held`: a use counts when it was shown, and is given back when it was not."""
+
+    rule_id: int
+    is_total: bool
+    period: str
+    zone: ZoneInfo
+    limit: int
+    is_held: bool
+
+    def period_at(self, now: datetime) -> date:
+        return period_of(self.period, now, self.zone)
+
+    def use(self, profile_id: int, period: date) -> Use:
+        return Use(self.rule_id, CapCounter.TOTAL if self.is_total else profile_id, period, self.limit)
+
+    @property
+    def reason(self) -> str:
+        scope = "in total" if self.is_total else "per profile"
+        return f"Cap reached: {self.limit} {scope}, {_PERIODS[CappingRule.Period(self.period)]}."
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What an offer item looks like in the plan's placement."""
+
+    title: str
+    body: str
+    image_url: str
+    link_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An approved offer item."""
+
+    id: int
+    key: str
+    priority: int
+    lever: int
+    attributes: Mapping[str, Any]
+    eligibility: Condition | None
+    valid_from: datetime | None
+    valid_until: datetime | None
+    shown: Shown | None
+    caps: Sequence[Cap]
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A selection strategy with its candidates, ordered by key."""
+
+    id: int
+    key: str
+    items: Sequence[Item]
+    eligibility: Condition | None
+    method: str
+    formula: Callable[[Scope], Any] | None
+    context_weight: Callable[[Scope], Any] | None
+    value: Callable[[Scope], Any] | None
+    propensity_weight: float
+    exploration: float
+
+    @property
+    def is_learned(self) -> bool:
+        return self.method == SelectionStrategy.Method.LEARNED
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A policy for one placement."""
+
+    policy_id: int
+    placement_id: int
+    items: int
+    strategies: Sequence[Strategy]
+    fallback: Item | None
+
+    def caps(self) -> Iterable[Cap]:
+        found = {
+            cap.rule_id: cap for strategy in self.strategies for item in strategy.items for cap in item.caps
+        }
+        return found.values()
+
+
+def read_plan(policy_key: str, placement_key: str, now: datetime) -> Plan:
+    """The policy as it stands now, in eight statements however large it is. Raises PlanMissing."""
+    policy = DecisionPolicy.objects.filter(key=policy_key).first()
+    if policy is None:
+        raise PlanMissing(
+            f"There is no decision policy with the key {policy_key!r}. Create it, or check the key."
+        )
+    placement = Placement.objects.filter(key=placement_key).first()
+    if placement is None:
+        raise PlanMissing(
+            f"There is no placement with the key {placement_key!r}. Create it, or check the key."
+        )
+    catalog = read_catalog(DOCUMENTS)
+    places = PolicyStrategy.objects.filter(policy=policy).order_by("position")
+    strategies = [place.strategy for place in places.select_related("strategy__collection")]
+    items = _read_items(strategies, placement, policy.fallback_id, catalog)
+    members = _read_members(strategies, items, now)
+    return Plan(
+        policy_id=policy.pk,
+        placement_id=placement.pk,
+        items=policy.items,
+        strategies=[_strategy(one, members[one.collection_id], catalog) for one in strategies],
+        fallback=items.get(policy.fallback_id) if policy.fallback_id else None,
+    )
+
+
+def _read_items(
+    strategies: Sequence[SelectionStrategy], placement: Placement, fallback_id: int | None, catalog: Catalog
+) -> dict[int, Item]:
+    """All approved offer items by id where a collection has a rule, else those of the lists and the fallback."""
+    offers = OfferItem.objects.filter(state=OfferItem.State.APPROVED).order_by("key")
+    if not any(one.collection.kind == Collection.Kind.RULE for one in strategies):
+        lists = OfferItem.collections.through.objects.filter(
+            collection__in=[one.collection_id for one in strategies]
+        )
+        fallback = [fallback_id] if fallback_id else []
+        offers = offers.filter(Q(pk__in=lists.values("offeritem")) | Q(pk__in=fallback))
+    found = list(offers)
+    ids = [offer.pk for offer in found]
+    shown = {
+        one.offer_id: Shown(one.title, one.body, one.image_url, one.link_url)
+        for one in Representation.objects.filter(placement=placement, offer__in=ids)
+    }
+    caps = defaultdict(list)
+    for rule in CappingRule.objects.filter(offer__in=ids).order_by("pk"):
+        caps[rule.offer_id].append(
+            Cap(
+                rule_id=rule.pk,
+                is_total=rule.scope == CappingRule.Scope.TOTAL,
+                period=rule.period,
+                zone=ZoneInfo(rule.time_zone or settings.AJO_BRAND_TIME_ZONE),
+                limit=rule.limit,
+                is_held=rule.event == CappingRule.Event.SHOWN,
+            )
+        )
+    return {
+        offer.pk: Item(
+            id=offer.pk,
+            key=offer.key,
+            priority=offer.priority,
+            lever=offer.lever,
+            attributes=offer.attributes,
+            eligibility=Condition.read(offer.eligibility, catalog),
+            valid_from=offer.valid_from,
+            valid_until=offer.valid_until,
+            shown=shown.get(offer.pk),
+            caps=tuple(caps[offer.pk]),
+        )
+        for offer in found
+    }
+
+
+def _read_members(
+    strategies: Sequence[SelectionStrategy], items: Mapping[int, Item], now: datetime
+) -> dict[int, list[Item]]:
+    """Collection id → its items, ordered by key."""
+    collections = {one.collection_id: one.collection for one in strategies}
+    listed = defaultdict(set)
+    rows = OfferItem.collections.through.objects.filter(collection__in=collections)
+    for collection_id, offer_id in rows.values_list("collection", "offeritem"):
+        listed[collection_id].add(offer_id)
+    catalog = Catalog(documents=COLLECTION_DOCUMENTS)
+    members = {}
+    for collection in collections.values():
+        if collection.kind == Collection.Kind.STATIC:
+            members[collection.pk] = [item for item in items.values() if item.id in listed[collection.pk]]
+        else:
+            rule = Condition.read(collection.rule, catalog)
+            members[collection.pk] = [
+                item
+                for item in items.values()
+                if rule is not None and rule.holds(Scope(now, offer=item.attributes))
+            ]
+    return members
+
+
+def _strategy(one: SelectionStrategy, items: Sequence[Item], catalog: Catalog) -> Strategy:
+    def compiled(text: str) -> Callable[[Scope], Any] | None:
+        return compile_python(parse_checked(text), catalog) if text.strip() else None
+
+    return Strategy(
+        id=one.pk,
+        key=one.key,
+        items=items,
+        eligibility=Condition.read(one.eligibility, catalog),
+        method=one.method,
+        formula=compiled(one.formula),
+        context_weight=compiled(one.context_weight),
+        value=compiled(one.value),
+        propensity_weight=one.propensity_weight,
+        exploration=one.exploration,
+    )
