@@ -28,7 +28,6 @@ from profiles.language import Scope
 
 _decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
-# Shared, so that decisions do not wait for each other, and a merge waits: it moves what is counted per profile.
 _READ_PROFILES = """
 SELECT id, attributes::text AS attributes FROM profile WHERE id = ANY(%b::bigint[]) AND merged_into IS NULL
 ORDER BY id
@@ -179,6 +178,7 @@ def _gather(
 ) -> _Batch:
     """Everything that is read: at most three statements. Nothing is read from here on."""
     caps = list(plan.caps())
+    # Shared, so that decisions do not wait for each other, and a merge waits: it moves what is counted per profile.
     lock = " FOR SHARE" if any(not cap.is_total for cap in caps) else ""
     cur.execute(_READ_PROFILES + lock, [list(profile_ids)])
     found = {row.id: _document(row.attributes) for row in cur}
@@ -347,7 +347,7 @@ def _held(batch: _Batch, person: _Person) -> Iterator[Use]:
 
 def _explained(batch: _Batch, person: _Person) -> Decided:
     chosen = person.chosen
-    candidates = [*(_chosen(batch, person, entry) for entry in chosen)]
+    candidates = [_chosen(batch, person, entry) for entry in chosen]
     items = [entry.item for entry in chosen]
     fallback = batch.plan.fallback
     is_fallback = not chosen and fallback is not None and fallback.shown is not None

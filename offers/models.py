@@ -200,7 +200,7 @@ class SelectionStrategy(models.Model):
 
     class Meta:
         ordering = ["name"]
-        verbose_name_plural = "selection strategies"
+        verbose_name_plural = _("selection strategies")
 
     def __str__(self) -> str:
         return self.name
@@ -226,7 +226,7 @@ class DecisionPolicy(models.Model):
 
     class Meta:
         ordering = ["name"]
-        verbose_name_plural = "decision policies"
+        verbose_name_plural = _("decision policies")
 
     def __str__(self) -> str:
         return self.name

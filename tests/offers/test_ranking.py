@@ -8,13 +8,14 @@ from statistics import fmean
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offers import ranking
 from offers.ranking import MAX_STRENGTH, MIN_STRENGTH, Model, Scored, arbitrate, fit_prior
 
 IDS = [UUID(int=number) for number in range(1, 2001)]
+EXAMPLES = settings(max_examples=200, derandomize=True, database=None, deadline=None)
 positive = st.floats(1e-6, 1e6)
 sums = st.dictionaries(
     st.integers(1, 50),
@@ -40,6 +41,7 @@ def test_the_order_is_by_score_then_priority_then_key(
     assert "".join(one.offer for one in ranking.in_order(Scored(*one) for one in candidates)) == order
 
 
+@EXAMPLES
 @given(st.lists(st.tuples(st.integers(-3, 3), st.sampled_from([0.0, 0.5, 1.0])), max_size=8), st.randoms())
 def test_the_order_does_not_depend_on_the_order_before(
     rows: list[tuple[int, float]], shuffled: object
@@ -72,6 +74,7 @@ def test_a_prior_is_the_weaker_the_more_the_siblings_differ() -> None:
     assert alike.strength > differing.strength > MIN_STRENGTH
 
 
+@EXAMPLES
 @given(sums)
 def test_a_prior_is_always_one_that_can_be_drawn_from(known: dict[int, tuple[float, float]]) -> None:
     prior = fit_prior(known.values())
@@ -81,6 +84,7 @@ def test_a_prior_is_always_one_that_can_be_drawn_from(known: dict[int, tuple[flo
     assert prior.strength <= MAX_STRENGTH * 1.000001
 
 
+@EXAMPLES
 @given(sums, st.sampled_from(IDS))
 def test_a_draw_is_the_same_each_time_and_for_each_offer(
     known: dict[int, tuple[float, float]], decision_id: UUID
@@ -126,6 +130,7 @@ def test_the_better_offer_mostly_wins_and_the_new_one_gets_its_chances() -> None
     assert fmean(draw[3] for draw in draws) == pytest.approx(model.prior.mean, abs=0.005)
 
 
+@EXAMPLES
 @given(positive, positive, positive, st.integers(-99, 1000), st.floats(0, 2))
 def test_the_score_is_the_product(p: float, c: float, v: float, lever: int, weight: float) -> None:
     propensity = min(p, 1.0)
@@ -135,6 +140,7 @@ def test_the_score_is_the_product(p: float, c: float, v: float, lever: int, weig
     assert found.score == pytest.approx(propensity**weight * c * v * (1 + lever / 100), rel=1e-9)
 
 
+@EXAMPLES
 @given(
     st.lists(
         st.tuples(st.floats(1e-6, 1), positive, positive, st.integers(-99, 1000)), min_size=2, max_size=2
