@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from ajo.runtime import paths, process
@@ -27,6 +28,9 @@ _cluster: Postgres | None = None
 def pytest_configure() -> None:
     """Start the throw-away cluster and point Django at it."""
     sys.addaudithook(_refuse_foreign_hosts)
+    # An example's time says how busy the machine is, not whether the code is right.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
     _sweep_dead_sessions()
     # Nothing that a test starts may read or write the files of a product running in this checkout.
     os.environ["AJO_HOME"] = str(_session_dir / "home")
