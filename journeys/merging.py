@@ -13,7 +13,7 @@ import psycopg
 from channels import delivery
 from channels.models import CauseKind
 from journeys.models import JourneyInstance, ReEntry
-from journeys.tallies import COUNT_LOGGED
+from journeys.tallies import LOG_LAST_STEP
 
 ACTIVE = JourneyInstance.State.ACTIVE.value
 MERGED = JourneyInstance.State.MERGED.value
@@ -40,12 +40,10 @@ END_INSTANCES = f"""
 WITH merged AS (
     UPDATE journey_instance SET state = %s, ended_at = %b::timestamptz WHERE id = ANY(%b::bigint[]) AND state = 0
     RETURNING id, visit, version_id, activity
-), logged AS (
-    INSERT INTO step_log (instance_id, visit, version_id, activity, outcome, detail, at)
-    SELECT id, visit, version_id, activity, 'merged', 'The person was already walking this journey.', %b::timestamptz
-    FROM merged RETURNING version_id, activity, outcome, at
-)
-{COUNT_LOGGED}
+), step AS (
+    SELECT id, visit, version_id, activity, 'merged' AS outcome,
+        'The person was already walking this journey.' AS detail, %b::timestamptz AS at FROM merged
+), {LOG_LAST_STEP}
 """
 
 

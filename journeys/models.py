@@ -164,11 +164,46 @@ class JourneyWait(models.Model):
         ]
 
 
-class StepLog(models.Model):
-    """What one step of one walk did, and why. Append-only.
+class JourneyTrail(models.Model):
+    """One step that walks made together: a trail is what some walks of a batch did, from one wait to the next.
 
-    Key: (instance, visit). Met by: nobody but the holder of the profile's lock. Every row is counted by a
-    StepCountDelta that the same statement writes.
+    Key: (trail_id, nth), the id from the sequence journey_trail_id, so that no two batches write the same row. Written
+    once. Met by: nobody.
+    """
+
+    pk = models.CompositePrimaryKey("trail_id", "nth")
+    trail_id = models.BigIntegerField()
+    nth = models.SmallIntegerField()
+    version = models.ForeignKey(JourneyVersion, models.DO_NOTHING, db_constraint=False, db_index=False)
+    activity = models.CharField(max_length=60)
+    outcome = models.CharField(max_length=60)
+    detail = models.TextField(blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "journey_trail"
+
+
+class JourneyPassage(models.Model):
+    """That a walk went a trail, whose first step was its `visit`. Append-only.
+
+    Key: (instance, visit). Met by: nobody but the holder of the profile's lock. The same statement writes the trail
+    and counts its steps in a StepCountDelta.
+    """
+
+    pk = models.CompositePrimaryKey("instance_id", "visit")
+    instance = models.ForeignKey(JourneyInstance, models.DO_NOTHING, db_constraint=False, db_index=False)
+    visit = models.IntegerField()
+    trail_id = models.BigIntegerField()
+
+    class Meta:
+        db_table = "journey_passage"
+
+
+class StepLog(models.Model):
+    """What one step of one walk did, and why: a view of the passages and their trails.
+
+    Key: (instance, visit).
     """
 
     class Word(models.TextChoices):
@@ -193,6 +228,7 @@ class StepLog(models.Model):
 
     class Meta:
         db_table = "step_log"
+        managed = False
 
 
 class StepCountDelta(models.Model):

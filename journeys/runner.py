@@ -25,7 +25,7 @@ from journeys.activities.base import Outcome, Park, Place, Wake, Walk
 from journeys.graph import Box
 from journeys.models import JourneyInstance
 from journeys.plans import CompiledVersion, Versions, read_versions
-from journeys.tallies import COUNT_LOGGED
+from journeys.tallies import LOG_LAST_STEP
 from profiles.services import update_attributes
 
 logger = logging.getLogger(__name__)
@@ -108,15 +108,21 @@ WITH claimed AS MATERIALIZED (
 ), trails AS MATERIALIZED (
     SELECT * FROM unnest(%s::int[], %s::int[], %b::text[], %b::text[], %b::text[])
         AS t(trail, nth, activity, outcome, detail)
+), taken AS MATERIALIZED (
+    SELECT g.trail, g.version_id, g.n, nextval('journey_trail_id') AS id
+    FROM (SELECT trail, version_id, count(*) AS n FROM stepped GROUP BY trail, version_id) AS g
+), said AS (
+    INSERT INTO journey_trail (trail_id, nth, version_id, activity, outcome, detail, at)
+    SELECT k.id, t.nth, k.version_id, t.activity, t.outcome, t.detail, %b::timestamptz
+    FROM taken k JOIN trails t ON t.trail = k.trail
 ), logged AS (
-    INSERT INTO step_log (instance_id, visit, version_id, activity, outcome, detail, at)
-    SELECT s.id, s.first_visit + t.nth, s.version_id, t.activity, t.outcome, t.detail, %b::timestamptz
-    FROM stepped s JOIN trails t ON t.trail = s.trail
+    INSERT INTO journey_passage (instance_id, visit, trail_id)
+    SELECT s.id, s.first_visit, k.id
+    FROM stepped s JOIN taken k ON k.trail = s.trail AND k.version_id = s.version_id
 ), counted AS (
     INSERT INTO step_count_delta (version_id, activity, outcome, day, n)
-    SELECT s.version_id, t.activity, t.outcome, (%b::timestamptz AT TIME ZONE 'UTC')::date, sum(s.n)
-    FROM (SELECT version_id, trail, count(*) AS n FROM stepped GROUP BY version_id, trail) AS s
-    JOIN trails t ON t.trail = s.trail GROUP BY s.version_id, t.activity, t.outcome
+    SELECT k.version_id, t.activity, t.outcome, (%b::timestamptz AT TIME ZONE 'UTC')::date, sum(k.n)
+    FROM taken k JOIN trails t ON t.trail = k.trail GROUP BY k.version_id, t.activity, t.outcome
 )
 SELECT c.instance_id FROM claimed c WHERE NOT EXISTS (SELECT FROM moved m WHERE m.id = c.instance_id)
 """
@@ -135,12 +141,10 @@ WITH gone AS (
     UPDATE journey_instance i SET state = %s, ended_at = %b::timestamptz FROM gone
     WHERE i.id = gone.instance_id AND i.visit = gone.visit AND i.state = 0
     RETURNING i.id, i.visit, i.version_id, i.activity
-), logged AS (
-    INSERT INTO step_log (instance_id, visit, version_id, activity, outcome, detail, at)
-    SELECT id, visit, version_id, activity, 'stopped', 'The journey was stopped.', %b::timestamptz FROM stopped
-    RETURNING version_id, activity, outcome, at
-)
-{COUNT_LOGGED}
+), step AS (
+    SELECT id, visit, version_id, activity, 'stopped' AS outcome, 'The journey was stopped.' AS detail,
+        %b::timestamptz AS at FROM stopped
+), {LOG_LAST_STEP}
 """
 
 

@@ -10,10 +10,22 @@ from ajo.lib import sql
 
 FOLD_BATCH = 20_000
 
-# Ends each statement that writes the step log, whose rows are `logged` there: what it did not write is not counted.
-COUNT_LOGGED = """
+# Ends each statement outside of the runner that closes walks: logs and counts the last steps that are in its `step`
+# (id of the instance, visit, version_id, activity, outcome, detail, at). Those that say the same share a trail.
+LOG_LAST_STEP = """
+taken AS MATERIALIZED (
+    SELECT g.*, nextval('journey_trail_id') AS trail_id FROM (
+        SELECT version_id, activity, outcome, detail, at, count(*) AS n FROM step GROUP BY 1, 2, 3, 4, 5
+    ) AS g
+), said AS (
+    INSERT INTO journey_trail (trail_id, nth, version_id, activity, outcome, detail, at)
+    SELECT trail_id, 0, version_id, activity, outcome, detail, at FROM taken
+), logged AS (
+    INSERT INTO journey_passage (instance_id, visit, trail_id)
+    SELECT s.id, s.visit, t.trail_id FROM step s JOIN taken t USING (version_id, activity, outcome, detail, at)
+)
 INSERT INTO step_count_delta (version_id, activity, outcome, day, n)
-SELECT version_id, activity, outcome, (at AT TIME ZONE 'UTC')::date, count(*) FROM logged GROUP BY 1, 2, 3, 4
+SELECT version_id, activity, outcome, (at AT TIME ZONE 'UTC')::date, n FROM taken
 """
 # One statement, so that whoever reads both tables in one finds each delta in exactly one of them.
 _FOLD = """

@@ -7,7 +7,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db import connection
+
 from channels.models import ChannelConfiguration, Content, ContentVersion, Variant
+from journeys.models import JourneyInstance, JourneyPassage, JourneyTrail
 from profiles.models import Channel, EventType, Identity, IdentityNamespace, Profile, Source
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -60,6 +63,25 @@ def make_variant(key: str = "welcome", **fields: Any) -> Variant:
         "text": "Hello {{ profile.first_name | default: 'friend' }}. {{ unsubscribe_url }}",
     }
     return Variant.objects.create(version=version, **(defaults | fields))
+
+
+def make_step(
+    walk: JourneyInstance, visit: int, activity: str, outcome: str, *, detail: str = "", at: datetime = NOW
+) -> None:
+    """A row of the step log, as a trail of its own."""
+    with connection.cursor() as cur:
+        cur.execute("SELECT nextval('journey_trail_id')")
+        (trail_id,) = cur.fetchone()
+    JourneyTrail.objects.create(
+        trail_id=trail_id,
+        nth=0,
+        version=walk.version,
+        activity=activity,
+        outcome=outcome,
+        detail=detail,
+        at=at,
+    )
+    JourneyPassage.objects.create(instance=walk, visit=visit, trail_id=trail_id)
 
 
 def as_json(value: Any) -> str:

@@ -87,24 +87,24 @@ ORDER BY x.occurred_at DESC, x.event_id DESC
 # A wait that stands now follows the last step of its walk.
 _STEPS = """
 SELECT x.at, x.instance_id, x.visit, x.activity, x.outcome, x.detail, x.profile_id, x.version_id, x.state,
-    x.last_visit, coalesce(prior.at, x.entered_at) AS since, x.due_at, t.name AS event_name
+    x.last_visit, x.since, x.due_at, t.name AS event_name
 FROM (
     SELECT * FROM (
         SELECT s.at, s.instance_id, s.visit, s.activity, s.outcome, s.detail, i.profile_id, s.version_id, i.state,
-            i.visit AS last_visit, i.entered_at, NULL::timestamptz AS due_at, NULL::bigint AS event_type_id
+            i.visit AS last_visit, NULL::timestamptz AS due_at, NULL::bigint AS event_type_id,
+            coalesce(lag(s.at) OVER (PARTITION BY s.instance_id ORDER BY s.visit), i.entered_at) AS since
         FROM journey_instance i JOIN step_log s ON s.instance_id = i.id
         WHERE i.profile_id = ANY(%(profile_ids)b::bigint[])
         UNION ALL
         SELECT coalesce(p.at, i.entered_at), i.id, w.visit, w.activity, NULL, '', i.profile_id, w.version_id, i.state,
-            i.visit, i.entered_at, w.due_at, w.event_type_id
+            i.visit, w.due_at, w.event_type_id, coalesce(p.at, i.entered_at)
         FROM journey_instance i JOIN journey_wait w ON w.instance_id = i.id
         LEFT JOIN step_log p ON p.instance_id = i.id AND p.visit = w.visit - 1
         WHERE i.profile_id = ANY(%(profile_ids)b::bigint[]) AND i.state = 0
     ) walked
     WHERE (at, instance_id, visit, 0) < (%(at)s, %(a)s, %(b)s, %(c)s)
     ORDER BY at DESC, instance_id DESC, visit DESC LIMIT %(limit)s
-) x LEFT JOIN step_log prior ON prior.instance_id = x.instance_id AND prior.visit = x.visit - 1
-LEFT JOIN profiles_eventtype t ON t.id = x.event_type_id
+) x LEFT JOIN profiles_eventtype t ON t.id = x.event_type_id
 ORDER BY x.at DESC, x.instance_id DESC, x.visit DESC
 """
 _VERSIONS = """

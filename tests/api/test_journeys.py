@@ -9,9 +9,9 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from ajo.core.models import AuditEvent
-from journeys.models import Journey, JourneyInstance, JourneyVersion, JourneyWait, StepLog
+from journeys.models import Journey, JourneyInstance, JourneyVersion, JourneyWait
 from tests.api.support import make_person, problem, signed_in
-from tests.factories import NOW, make_event_type, make_profile
+from tests.factories import NOW, make_event_type, make_profile, make_step
 from tests.support import count_statements
 
 pytestmark = pytest.mark.django_db
@@ -154,9 +154,7 @@ def test_a_walk_shows_what_it_waits_for_and_each_step(api: APIClient) -> None:
         instance=walk, version=version, activity="start", visit=2, profile=profile,
         event_type=make_event_type("Paid"), due_at=NOW,
     )  # fmt: skip
-    StepLog.objects.create(
-        instance=walk, visit=1, version=version, activity="start", outcome="next", detail="So it is.", at=NOW
-    )
+    make_step(walk, 1, "start", "next", detail="So it is.")
     listed = api.get("/api/v1/instances/", {"profile": str(profile.pk), "state": "active"}).json()["results"]
     assert listed == [
         {

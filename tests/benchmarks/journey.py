@@ -28,6 +28,7 @@ MESSAGES = PEOPLE * 8 // 100
 STEPS = 3 * PEOPLE + MESSAGES
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 DUE = NOW + timedelta(days=1)
+TABLES = ("journey_instance", "journey_wait", "journey_passage", "journey_trail", "message", "message_due")
 FLOOR_IS = "one UPDATE of (activity, due_at), indexed, of 200,000 rows as wide as an instance"
 PEOPLE_SQL = """
 INSERT INTO profile (attributes, attribute_times)
@@ -44,9 +45,11 @@ WITH entered AS (
         entry_event_id, entered_at)
     SELECT %(journey)s, %(version)s, id, 1, 'wait', 2, 0, 1, gen_random_uuid(), %(now)s::timestamptz
     FROM profile ORDER BY id RETURNING id, version_id, activity, visit, profile_id
+), said AS (
+    INSERT INTO journey_trail (trail_id, nth, version_id, activity, outcome, detail, at)
+    VALUES (nextval('journey_trail_id'), 0, %(version)s, 'in', 'next', '', %(now)s) RETURNING trail_id
 ), logged AS (
-    INSERT INTO step_log (instance_id, visit, version_id, activity, outcome, detail, at)
-    SELECT id, 1, version_id, 'in', 'next', '', %(now)s FROM entered
+    INSERT INTO journey_passage (instance_id, visit, trail_id) SELECT id, 1, trail_id FROM entered, said
 )
 INSERT INTO journey_wait (instance_id, version_id, activity, visit, profile_id, due_at)
 SELECT id, version_id, activity, visit, profile_id, %(due)s - (200000 - id) * interval '10 milliseconds' FROM entered
@@ -69,13 +72,11 @@ def run(rounds: int) -> dict[str, Any]:
         connection.execute(PEOPLE_SQL, [PEOPLE])
         connection.execute("VACUUM ANALYZE profile")
         for number in range(rounds + 1):
-            harness.clear(
-                connection, "journey_instance", "journey_wait", "step_log", "message", "message_due"
-            )
+            harness.clear(connection, *TABLES)
             where = {"journey": version.journey_id, "version": version.pk, "now": NOW, "due": DUE}
             connection.execute(ENTERED_SQL, where)
             floor, plain = (_floor(connection, is_indexed) for is_indexed in (True, False))
-            connection.execute("VACUUM ANALYZE journey_instance, journey_wait, step_log, step_count_delta")
+            connection.execute(f"VACUUM ANALYZE {', '.join(TABLES)}, step_count_delta")
             connection.execute("CHECKPOINT")
             rate = _walk()
             if number:  # the first one warms up: plans, caches, empty indexes

@@ -12,7 +12,7 @@ from django.db import connection
 
 from ajo.lib.ids import uuid7
 from channels.models import CauseKind, Message, MessageClass
-from journeys.models import Journey, JourneyInstance, JourneyVersion, StepLog
+from journeys.models import Journey, JourneyInstance, JourneyPassage, JourneyVersion, StepLog
 from profiles.models import Channel, Event, EventKind, IngestBatch, ProfileDaily, ProfileEvent, Source
 from tests import factories
 from tests.faults import checker
@@ -59,9 +59,7 @@ class World:
             for visit, (activity, outcome) in enumerate(
                 [("entry", "next"), ("mail", "next"), ("end", "ended")], 1
             ):
-                StepLog.objects.create(
-                    instance=walk, visit=visit, version=version, activity=activity, outcome=outcome, at=now
-                )
+                factories.make_step(walk, visit, activity, outcome, at=now)
             Message.objects.create(
                 profile=profile,
                 cause_kind=CauseKind.JOURNEY_INSTANCE,
@@ -161,7 +159,8 @@ def _forget_walk(world: World) -> None:
 
 
 def _skip_step(world: World) -> None:
-    StepLog.objects.filter(instance__profile__identities__value="ann", activity="mail").delete()
+    step = StepLog.objects.get(instance__profile__identities__value="ann", activity="mail")
+    JourneyPassage.objects.get(instance=step.instance, visit=step.visit).delete()
 
 
 @pytest.mark.parametrize(

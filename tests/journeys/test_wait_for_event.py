@@ -329,7 +329,8 @@ def plant_claims_that_nobody_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     plant_a_clock_that_takes_no_profiles(monkeypatch)
     monkeypatch.setattr(entry, "READ_WAITS", planted(entry.READ_WAITS, " FOR UPDATE OF w"))
     bad = planted(runner.WRITE, " AND i.visit = c.claimed_visit AND i.state = 0")
-    bad = planted(bad, "ON t.trail = s.trail\n)", "ON t.trail = s.trail\n    ON CONFLICT DO NOTHING\n)")
+    good = "k.version_id = s.version_id"
+    bad = planted(bad, good, f"{good} ON CONFLICT DO NOTHING")
     monkeypatch.setattr(runner, "WRITE", bad)
 
 
