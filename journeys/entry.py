@@ -135,15 +135,7 @@ class _Waits:
                 # A walk that our own reactions keep waking must come to the limit as well.
                 hops = max(walk.hops, event.hops + 1)
                 groups[wait.version_id, wait.activity].append(
-                    Walk(
-                        walk.instance_id,
-                        walk.profile_id,
-                        walk.visit,
-                        walk.entry_event_id,
-                        hops,
-                        Wake.EVENT,
-                        event,
-                    )
+                    walk._replace(hops=hops, wake=Wake.EVENT, event=event)
                 )
         return groups
 
@@ -224,7 +216,8 @@ class _Doors:
         passage.enter(walk, entrance)
         return walk
 
-    def note_ended(self, ended: Iterable[tuple[int, int]]) -> None:
-        for journey_id, profile_id in ended:
-            if history := self._histories.get((profile_id, journey_id)):
-                history.active -= 1
+    def note_ended(self, ended: Iterable[tuple[int, Sequence[Walk]]]) -> None:
+        for journey_id, walks in ended:
+            for walk in walks:
+                if history := self._histories.get((walk.profile_id, journey_id)):
+                    history.active -= 1

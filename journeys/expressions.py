@@ -11,10 +11,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
+from psycopg.rows import tuple_row
 
 from ajo.lib import sql
 from journeys.activities.base import Finding, Walk
@@ -68,6 +70,9 @@ class Sight(NamedTuple):
     event: str | None
 
 
+_made = partial(tuple.__new__, Sight)
+
+
 class Reader:
     """Reads what some expressions name, for a whole batch in at most two statements."""
 
@@ -79,21 +84,17 @@ class Reader:
 
     def read(self, walks: Sequence[Walk]) -> list[Sight]:
         """One for each walk, in their order."""
-        profiles = self._profiles(walks) if self._profile else {}
-        entries = self._entries(walks) if self._entry else {}
-        events = (
-            {walk.event.id: _picked(walk.event.properties, self._event) for walk in walks if walk.event}
-            if self._event
-            else {}
-        )
-        return [
-            Sight(
-                profiles.get(walk.profile_id),
-                entries.get(walk.entry_event_id),
-                events.get(walk.event.id) if walk.event else None,
-            )
-            for walk in walks
-        ]
+        profiles: Sequence[str | None] = [None] * len(walks)
+        entries = events = profiles
+        if self._profile:
+            found = self._profiles(walks)
+            profiles = [found.get(walk.profile_id) for walk in walks]
+        if self._entry:
+            read = self._entries(walks)
+            entries = [read.get(walk.entry_event_id) for walk in walks]
+        if self._event:
+            events = [_picked(walk.event.properties, self._event) if walk.event else None for walk in walks]
+        return list(map(_made, zip(profiles, entries, events, strict=True)))
 
     def scope(self, sight: Sight, now: datetime) -> Scope:
         return Scope(
@@ -105,7 +106,7 @@ class Reader:
 
     def _profiles(self, walks: Sequence[Walk]) -> dict[int, str]:
         profile_ids = ",".join(str(profile_id) for profile_id in {walk.profile_id for walk in walks})
-        with sql.cursor() as cur:
+        with sql.cursor(tuple_row) as cur:
             cur.execute(
                 f"SELECT id, {_picking('attributes', self._profile)} FROM profile WHERE id = ANY(%s::bigint[])",
                 [*self._profile, f"{{{profile_ids}}}"],

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -52,6 +54,8 @@ ACTIVE = JourneyInstance.State.ACTIVE.value
 ENDED = JourneyInstance.State.ENDED.value
 FAILED = JourneyInstance.State.FAILED.value
 STOPPED = JourneyInstance.State.STOPPED.value
+
+NOTHING: Mapping[int, str] = MappingProxyType({})
 
 Groups = Mapping[tuple[int, str], list[Walk]]
 """(version id, activity) → the walks that stand there."""
@@ -124,7 +128,9 @@ WITH claimed AS MATERIALIZED (
     SELECT k.version_id, t.activity, t.outcome, (%b::timestamptz AT TIME ZONE 'UTC')::date, sum(k.n)
     FROM taken k JOIN trails t ON t.trail = k.trail GROUP BY k.version_id, t.activity, t.outcome
 )
-SELECT c.instance_id FROM claimed c WHERE NOT EXISTS (SELECT FROM moved m WHERE m.id = c.instance_id)
+SELECT c.instance_id FROM claimed c
+WHERE (SELECT count(*) FROM moved) < (SELECT count(*) FROM claimed)
+    AND NOT EXISTS (SELECT FROM moved m WHERE m.id = c.instance_id)
 """
 READ_STOPPED = """
 SELECT instance_id, profile_id FROM journey_wait WHERE instance_id > %s AND version_id = %s
@@ -159,13 +165,22 @@ class Entrance(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The last step of a trail: what a walk has done in this batch. Walks that have done the same share one."""
+    """What walks have done at one box."""
 
-    before: int
-    """The trail up to this step, 0 at the beginning."""
     activity: str
     outcome: str
     detail: str
+
+
+class Spot(NamedTuple):
+    """Where walks stand or have ended. All that came the same way to the same place share one."""
+
+    activity: str
+    state: int
+    hops: int
+    raised_by: int
+    """How far the visit is above that at which they were claimed, or entered."""
+    trail: int
 
 
 class Parked(NamedTuple):
@@ -182,8 +197,8 @@ class Advanced:
     """What one call of `Passage.advance` came to."""
 
     parked: list[Parked] = field(default_factory=list)
-    ended: list[tuple[int, int]] = field(default_factory=list)
-    """(journey id, profile id) of walks that are over."""
+    ended: list[tuple[int, Sequence[Walk]]] = field(default_factory=list)
+    """(journey id, walks that are over)"""
 
 
 class Passage:
@@ -197,16 +212,19 @@ class Passage:
         self._now = now
         self._entrances: dict[int, Entrance] = {}
         self._claimed_visits: dict[int, int] = {}
-        self._standing: dict[int, tuple[str, int, int, int]] = {}
-        """Where a walk stands or has ended: activity, visit, state, hops."""
+        self._standing: dict[int, int] = {}
+        """Instance id → the number of its spot, from 1."""
+        self._spots: dict[Spot, int] = {}
         self._parked: dict[int, Parked] = {}
-        self._trails: dict[int, int] = {}
-        self._steps: dict[Step, int] = {}
+        self._trails: list[tuple[Step, ...]] = [()]
+        """What walks have done in this batch, by `Walk.trail`."""
+        self._longer: dict[tuple[int, Step], int] = {}
+        """(trail, one step more) → the trail of both."""
         self._drafts: list[delivery.Draft] = []
 
     def claim(self, walks: Sequence[Walk]) -> None:
         """Take walks whose wait was deleted: nothing of them is written unless their visit is still the same."""
-        self._claimed_visits.update((walk.instance_id, walk.visit) for walk in walks)
+        self._claimed_visits.update({walk.instance_id: walk.visit for walk in walks})
 
     def enter(self, walk: Walk, entrance: Entrance) -> None:
         """Take a walk that has no row yet; its id comes from the sequence."""
@@ -229,9 +247,7 @@ class Passage:
         for (version_id, activity), walks in groups.items():
             reason = f"The walk made {STEPS_AT_ONCE} steps without waiting. Put a wait into the loop that it runs in."
             place = self._versions.running[version_id].places[activity]
-            self._close(
-                place, walks, FAILED, done, outcome="failed", details=dict.fromkeys(_ids(walks), reason)
-            )
+            self._close(place, walks, FAILED, done, "failed", reason=reason)
         return done
 
     def write(self, cur: psycopg.Cursor[Any]) -> None:
@@ -253,36 +269,36 @@ class Passage:
         box, place = version.plan.boxes[activity], version.places[activity]
         outcome = decide(box, place, walks, self._now)
         self._drafts += outcome.messages
+        details = outcome.details
         for port, moved in outcome.moved.items():
+            reason = outcome.reasons.get(port, "")
             if target := box.links.get(port):
-                self._note(place, moved, port, outcome.details)
-                following[version.id, target] += _arriving(moved)
+                following[version.id, target] += _arriving(
+                    moved, self._follow(place, moved, port, details, reason)
+                )
             else:
-                self._close(place, moved, ENDED, done, outcome=port, details=outcome.details)
+                self._close(place, moved, ENDED, done, port, details, reason)
         if outcome.parked:
             self._park(place, outcome, done)
         if outcome.left:
-            self._close(place, outcome.left, ENDED, done, outcome="ended", details=outcome.details)
+            self._close(place, outcome.left, ENDED, done, "ended", details)
         if outcome.failed:
             failed = [walk for walk in walks if walk.instance_id in outcome.failed]
-            self._close(place, failed, FAILED, done, outcome="failed", details=outcome.failed)
+            self._close(place, failed, FAILED, done, "failed", outcome.failed)
 
     def _park(self, place: Place, outcome: Outcome, done: Advanced) -> None:
         """A first wait is logged when it is over. One that follows another on the same box is a step of its own, so
         that a claim always raises the visit."""
-        again = []
-        for park in outcome.parked:
-            walk = park.walk
-            if walk.wake is not Wake.ARRIVED:
-                again.append(walk)
-                walk = Walk(walk.instance_id, walk.profile_id, walk.visit + 1, walk.entry_event_id, walk.hops)
-                park = Park(walk, park.due_at, park.event_type_id, park.correlation)
-            parked = Parked(place.version_id, place.activity, park)
-            self._parked[walk.instance_id] = parked
-            self._standing[walk.instance_id] = (place.activity, walk.visit, ACTIVE, walk.hops)
-            done.parked.append(parked)
-        if again:
-            self._note(place, again, "waits again", outcome.details)
+        first = [park for park in outcome.parked if park.walk.wake is Wake.ARRIVED]
+        others = [park for park in outcome.parked if park.walk.wake is not Wake.ARRIVED]
+        again = [park.walk for park in others]
+        again = _arriving(again, self._follow(place, again, "waits again", outcome.details))
+        parks = [*first, *(park._replace(walk=walk) for park, walk in zip(others, again, strict=True))]
+        parked = [Parked(place.version_id, place.activity, park) for park in parks]
+        self._parked.update({wait.park.walk.instance_id: wait for wait in parked})
+        walks = [park.walk for park in parks]
+        self._stand(place, walks, [walk.trail for walk in walks], ACTIVE)
+        done.parked += parked
 
     def _close(
         self,
@@ -290,59 +306,70 @@ class Passage:
         walks: Sequence[Walk],
         state: int,
         done: Advanced,
-        *,
         outcome: str,
-        details: Mapping[int, str],
+        details: Mapping[int, str] = NOTHING,
+        reason: str = "",
     ) -> None:
-        self._note(place, walks, outcome, details)
-        for instance_id, profile_id, visit, _event_id, hops, _wake, _event in walks:
-            self._standing[instance_id] = (place.activity, visit, state, hops)
-            done.ended.append((place.journey_id, profile_id))
+        self._stand(place, walks, self._follow(place, walks, outcome, details, reason), state)
+        done.ended.append((place.journey_id, walks))
 
-    def _note(self, place: Place, walks: Sequence[Walk], outcome: str, details: Mapping[int, str]) -> None:
-        """Add a step to the trails of these walks."""
-        trails, steps = self._trails, self._steps
-        found: dict[tuple[int, str], int] = {}
-        for walk in walks:
-            instance_id = walk[0]
-            key = trails.get(instance_id, 0), details.get(instance_id, "")
-            if (trail := found.get(key)) is None:
-                step = Step(key[0], place.activity, outcome, _clean(key[1]))
-                trail = found[key] = steps.setdefault(step, len(steps) + 1)
-            trails[instance_id] = trail
+    def _follow(
+        self, place: Place, walks: Sequence[Walk], outcome: str, details: Mapping[int, str], reason: str = ""
+    ) -> Sequence[int]:
+        """The trails of these walks with this step at their end."""
+        befores = [walk.trail for walk in walks]
+        if not details:
+            trails = {before: self._trail(before, place, outcome, reason) for before in set(befores)}
+            return [trails[before] for before in befores]
+        said = [details.get(walk.instance_id, reason) for walk in walks]
+        ways = list(zip(befores, said, strict=True))
+        found = {
+            (before, detail): self._trail(before, place, outcome, detail) for before, detail in set(ways)
+        }
+        return [found[way] for way in ways]
 
-    def _written_trails(self, numbers: Iterable[int]) -> Iterator[tuple[int, int, str, str, str]]:
-        """(trail, nth, activity, outcome, detail) for each step of these trails."""
-        steps = list(self._steps)
-        for number in numbers:
-            way = []
-            last = number
-            while last:
-                way.append(steps[last - 1])
-                last = way[-1].before
-            yield from ((number, nth, *step[1:]) for nth, step in enumerate(reversed(way)))
+    def _trail(self, before: int, place: Place, outcome: str, detail: str) -> int:
+        step = Step(place.activity, outcome, _clean(detail))
+        trail = self._longer.setdefault((before, step), len(self._trails))
+        if trail == len(self._trails):
+            self._trails.append((*self._trails[before], step))
+        return trail
+
+    def _stand(self, place: Place, walks: Sequence[Walk], trails: Sequence[int], state: int) -> None:
+        """Every step but one that closes the walk has raised its visit."""
+        ways = list(zip(trails, [walk.hops for walk in walks], strict=True))
+        spots = {
+            (trail, hops): self._spots.setdefault(
+                Spot(place.activity, state, hops, len(self._trails[trail]) - (state != ACTIVE), trail),
+                len(self._spots) + 1,
+            )
+            for trail, hops in set(ways)
+        }
+        self._standing.update(zip(_ids(walks), [spots[way] for way in ways], strict=True))
 
     def _write_steps(self, cur: psycopg.Cursor[Any]) -> set[int]:
         """Returns the claimed instances whose visit had changed; nothing was written for them."""
         if not self._standing:
             return set()
-        now = self._now
-        spots: dict[tuple[str, int, int, int, int], int] = {}
-        claimed = []
-        for instance_id, claimed_visit in self._claimed_visits.items():
-            activity, visit, state, hops = self._standing[instance_id]
-            key = activity, state, hops, visit - claimed_visit, self._trails[instance_id]
-            claimed.append((instance_id, claimed_visit, spots.setdefault(key, len(spots) + 1)))
-        entered = [
-            (instance_id, *entrance, *self._standing[instance_id], self._trails[instance_id])
-            for instance_id, entrance in self._entrances.items()
-        ]
+        now, spots = self._now, list(self._spots)
+        claimed = [self._standing[instance_id] for instance_id in self._claimed_visits]
+        entered = []
+        for instance_id, entrance in self._entrances.items():
+            spot = spots[self._standing[instance_id] - 1]
+            entered.append(
+                (instance_id, *entrance, spot.activity, 1 + spot.raised_by, spot.state, spot.hops, spot.trail)
+            )
         parked = [(instance_id, *wait.park[1:]) for instance_id, wait in self._parked.items()]
-        trails = list(self._written_trails(set(self._trails.values())))
+        trails = [
+            (trail, nth, *step)
+            for trail in {spot.trail for spot in spots}
+            for nth, step in enumerate(self._trails[trail])
+        ]
         cur.execute(
             WRITE,
             [
-                *_columns(claimed, "nnn"), *_columns(list(spots), "tnnnn"), now,
+                _array(self._claimed_visits), _array(self._claimed_visits.values()), _array(claimed),
+                *_columns(spots, "tnnnn"), now,
                 *_columns(entered, "nnnnnttnnnn"), now, now,
                 *_columns(parked, "nttt"),
                 *_columns(trails, "nnttt"), now, now,
@@ -351,12 +378,18 @@ class Passage:
         return {row[0] for row in cur}
 
 
-def _arriving(walks: Sequence[Walk]) -> list[Walk]:
-    """The walks as they come to the next box. Made past NamedTuple's constructor, in half the time."""
-    new, arrived = tuple.__new__, Wake.ARRIVED
+_made = partial(tuple.__new__, Walk)
+"""Makes a walk of a tuple past NamedTuple's constructor, in half the time."""
+
+
+def _arriving(walks: Sequence[Walk], trails: Sequence[int]) -> list[Walk]:
+    """The walks as they come to the next box, or to the next wait."""
+    arrived = Wake.ARRIVED
     return [
-        new(Walk, (instance_id, profile_id, visit + 1, entry_event_id, hops, arrived, event))
-        for instance_id, profile_id, visit, entry_event_id, hops, _wake, event in walks
+        _made((instance_id, profile_id, visit + 1, entry_event_id, hops, arrived, event, trail))
+        for (instance_id, profile_id, visit, entry_event_id, hops, _wake, event, _before), trail in zip(
+            walks, trails, strict=True
+        )
     ]
 
 
@@ -397,9 +430,10 @@ def take_due_batch(now: datetime, limit: int = CLOCK_BATCH) -> int:
         groups: dict[tuple[int, str], list[Walk]] = defaultdict(list)
         cur.row_factory = tuple_row
         rows = cur.fetchall()
+        clock = Wake.CLOCK
         for version_id, activity, instance_id, profile_id, visit, event_id, hops in rows:
             groups[version_id, activity].append(
-                Walk(instance_id, profile_id, visit, event_id, hops, Wake.CLOCK)
+                _made((instance_id, profile_id, visit, event_id, hops, clock, None, 0))
             )
         passage = Passage(versions, now)
         for walks in groups.values():
@@ -449,6 +483,7 @@ def _joined(one: Outcome, other: Outcome) -> Outcome:
         failed=one.failed | other.failed,
         messages=one.messages + other.messages,
         details=one.details | other.details,
+        reasons={**one.reasons, **other.reasons},
         updates=one.updates | other.updates,
     )
 
@@ -463,10 +498,13 @@ def _clean(detail: str) -> str:
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], kinds: str) -> list[Any]:
-    """The columns of rows as parameters for `unnest`; `kinds` has a letter for each: n for whole numbers, which go as
-    the text of an array (many times faster to write than a list, item by item), t for anything else."""
+    """The columns of rows as parameters for `unnest`; `kinds` has a letter for each: n (whole numbers) or t."""
     columns: Sequence[Any] = list(zip(*rows, strict=True)) if rows else [()] * len(kinds)
     return [
-        f"{{{','.join(map(str, column))}}}" if kind == "n" else list(column)
-        for kind, column in zip(kinds, columns, strict=True)
+        _array(column) if kind == "n" else list(column) for kind, column in zip(kinds, columns, strict=True)
     ]
+
+
+def _array(numbers: Iterable[int]) -> str:
+    """The text of an array, which is many times faster to write than a list, item by item."""
+    return f"{{{','.join(map(str, numbers))}}}"

@@ -36,6 +36,8 @@ class Walk(NamedTuple):
     wake: Wake = Wake.ARRIVED
     event: StreamEvent | None = None
     """The event at hand: the one that let the person in or ended the wait, until the next wait. None after a clock."""
+    trail: int = 0
+    """The runner's: its number for what the walk has done in this batch."""
 
 
 class Finding(NamedTuple):
@@ -61,7 +63,8 @@ class Park(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """Where the walks of a batch go. Every walk of the batch stands in exactly one of moved, parked, left, failed."""
+    """Where the walks of a batch go. Every walk of the batch stands, as it came, in exactly one of moved, parked, left,
+    failed."""
 
     moved: dict[str, Sequence[Walk]] = field(default_factory=dict)
     """Port → the walks that leave by it."""
@@ -74,6 +77,8 @@ class Outcome:
     """To be put into the outbox in the same transaction; a draft's cause_id is the instance id."""
     details: dict[int, str] = field(default_factory=dict)
     """Instance id → a sentence for the step log."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Port → the sentence for everybody who leaves by it and has none in `details`."""
     updates: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     """Profile id → attributes to set, None to remove one. Written before the next box is asked, which sees them."""
 

@@ -18,7 +18,6 @@ from profiles.catalog import read_catalog
 from profiles.language import Scope, Type, compile_condition, parse_checked, print_tree
 
 ELSE = "else"
-_NOBODY = "No condition was true."
 
 
 class ConditionConfig(PathConfig):
@@ -54,25 +53,16 @@ class Config(serializers.Serializer[Any]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Path:
-    port: str
-    holds: Callable[[Scope], bool]
-    reason: str
-    """For the step log."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Prepared:
-    paths: Sequence[_Path]
+    paths: Sequence[tuple[str, Callable[[Scope], bool]]]
+    """(port, does it hold) from top to bottom."""
+    reasons: Mapping[str, str]
     reader: Reader
 
-    def choose(self, sight: Sight, now: datetime) -> tuple[str, str]:
-        """(port, reason)"""
+    def choose(self, sight: Sight, now: datetime) -> str:
+        """The port."""
         scope = self.reader.scope(sight, now)
-        for path in self.paths:
-            if path.holds(scope):
-                return path.port, path.reason
-        return ELSE, _NOBODY
+        return next((port for port, holds in self.paths if holds(scope)), ELSE)
 
 
 @registry.register
@@ -117,27 +107,26 @@ class Condition(Activity):
         trees = [parse_checked(path["expression"]) for path in paths]
         return _Prepared(
             paths=[
-                _Path(
-                    path["id"],
-                    compile_condition(tree, catalog),
-                    f"{_name(path)}: {print_tree(tree)} was true.",
-                )
+                (path["id"], compile_condition(tree, catalog))
                 for path, tree in zip(paths, trees, strict=True)
             ],
+            reasons={
+                path["id"]: f"{_name(path)}: {print_tree(tree)} was true."
+                for path, tree in zip(paths, trees, strict=True)
+            }
+            | {ELSE: "No condition was true."},
             reader=Reader(trees),
         )
 
     def step(self, walks: Sequence[Walk], place: Place, now: datetime) -> Outcome:
         prepared: _Prepared = place.prepared
-        chosen: dict[Sight, tuple[str, str]] = {}  # many people look alike to a condition
+        chosen: dict[Sight, str] = {}  # many people look alike to a condition
         moved: dict[str, list[Walk]] = defaultdict(list)
-        details: dict[int, str] = {}
         for walk, sight in zip(walks, prepared.reader.read(walks), strict=True):
-            if (choice := chosen.get(sight)) is None:
-                choice = chosen[sight] = prepared.choose(sight, now)
-            port, details[walk.instance_id] = choice
+            if (port := chosen.get(sight)) is None:
+                port = chosen[sight] = prepared.choose(sight, now)
             moved[port].append(walk)
-        return Outcome(moved=dict(moved), details=details)
+        return Outcome(moved=dict(moved), reasons=prepared.reasons)
 
 
 def _name(path: Mapping[str, Any]) -> str:

@@ -16,7 +16,14 @@ from channels.models import Message
 from journeys import entry, plans, runner, tasks
 from journeys.activities import registry
 from journeys.activities.base import Outcome, Park, Place, Walk
-from journeys.models import JourneyInstance, JourneyVersion, JourneyWait, StepLog
+from journeys.models import (
+    JourneyInstance,
+    JourneyPassage,
+    JourneyTrail,
+    JourneyVersion,
+    JourneyWait,
+    StepLog,
+)
 from profiles.models import Profile
 from tests.factories import NOW, make_profile
 from tests.journeys.helpers import (
@@ -144,6 +151,30 @@ def test_what_the_visit_check_refuses_writes_nothing(caplog: pytest.LogCaptureFi
     assert list(Message.objects.values_list("profile_id", flat=True)) == [sound.pk]
     assert StepLog.objects.filter(instance__profile=zombie).count() == 1
     assert "1 journey steps were refused" in caplog.text
+
+
+def test_walks_that_did_the_same_share_a_trail() -> None:
+    """And the step log says of each what it would say had it walked alone."""
+    make_live(waiting_graph(minutes=5))
+    crowd = [make_profile() for _ in range(5)]
+    stream(*[make_event(profile.pk) for profile in crowd])
+    tick(later(5))
+
+    assert JourneyPassage.objects.count() == 10  # into the wait and out of it, each of five
+    assert list(
+        JourneyTrail.objects.order_by("trail_id", "nth").values_list("nth", "activity", "outcome")
+    ) == [
+        (0, "entry", "next"),
+        (0, "wait", "next"),
+        (1, "end", "ended"),
+    ]
+    for profile in crowd:
+        log = StepLog.objects.filter(instance__profile=profile).order_by("visit")
+        assert list(log.values_list("visit", "activity", "at")) == [
+            (1, "entry", NOW),
+            (2, "wait", later(5)),
+            (3, "end", later(5)),
+        ]
 
 
 def test_many_versions_in_one_batch() -> None:
