@@ -405,7 +405,7 @@ def decide(box: Box, place: Place, walks: Sequence[Walk], now: datetime) -> Outc
         _check(outcome, box, walks)
         if outcome.updates:
             with transaction.atomic():
-                update_attributes(outcome.updates, now)
+                update_attributes(outcome.updates, now, hops={walk.profile_id: walk.hops for walk in walks})
     except DATA_ERRORS as error:
         if len(walks) > 1:
             middle = len(walks) // 2

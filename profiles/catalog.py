@@ -13,9 +13,9 @@ from profiles.models import AttributeDefinition
 _KEPT_BY_US = ("email", "phone", "time_zone", "locale")
 
 
-def read_catalog(documents: Collection[str] = WALK_DOCUMENTS) -> Catalog:
+def read_catalog(documents: Collection[str] = WALK_DOCUMENTS, *, knows_history: bool = False) -> Catalog:
     """What is declared now: one statement, and another the first time in a process. Nothing is kept between calls:
-    whoever needs it often in one request reads it once and passes it on."""
+    whoever needs it often in one request reads it once and passes it on. `knows_history` is for rules of audiences."""
     ours = [FieldDefinition(Field("profile", (key,)), Type.TEXT) for key in _KEPT_BY_US]
     declared = [
         FieldDefinition(
@@ -26,7 +26,7 @@ def read_catalog(documents: Collection[str] = WALK_DOCUMENTS) -> Catalog:
         )
         for definition in AttributeDefinition.objects.all()
     ]
-    return Catalog([*ours, *declared], _zones(), documents)
+    return Catalog([*ours, *declared], _zones(), documents, knows_history=knows_history)
 
 
 @functools.cache

@@ -44,6 +44,17 @@ ORDER BY survivor, channel, state DESC, changed_at DESC
 ON CONFLICT (profile_id, channel) DO UPDATE
 SET state = excluded.state, changed_at = excluded.changed_at, reason = excluded.reason WHERE c.state < excluded.state
 """
+# Who was in an audience by either name is in it; whether a rule is still true is asked right after the merge.
+_AUDIENCES = f"""
+WITH {_PAIRS},
+forgotten AS (DELETE FROM audience_recheck r USING pair WHERE r.profile_id = pair.loser),
+moved AS (DELETE FROM audience_membership m USING pair WHERE m.profile_id = pair.loser
+    RETURNING m.audience_id, pair.survivor, m.entered_at)
+INSERT INTO audience_membership AS m (audience_id, profile_id, entered_at)
+SELECT audience_id, survivor, min(entered_at) FROM moved GROUP BY audience_id, survivor
+ON CONFLICT (audience_id, profile_id) DO UPDATE SET entered_at = excluded.entered_at
+WHERE m.entered_at > excluded.entered_at
+"""
 _IDENTITIES = f"""
 WITH {_PAIRS} UPDATE identity i SET profile_id = pair.survivor FROM pair WHERE i.profile_id = pair.loser
 """
@@ -62,15 +73,15 @@ def unregister_merge(name: str) -> None:
 def merge_profiles(cur: psycopg.Cursor[Any], pairs: Pairs, now: datetime) -> None:
     """Merge each loser into its survivor. The caller holds the locks of all of them and knows that none is merged yet.
 
-    Attributes: the last writer wins. Rollup: counters add. Consent: the stricter wins. Identities move. Events keep
-    the profile they were written with, which points to the survivor.
+    Attributes: the last writer wins. Rollup: counters add. Consent: the stricter wins. Identities and
+    memberships move. Events keep the profile they were written with, which points to the survivor.
     """
     if not pairs:
         return
     named = {"losers": [loser for loser, _ in pairs], "survivors": [survivor for _, survivor in pairs]}
     _merge_attributes(cur, pairs)
     cur.execute(_ROLLUP, {**named, "most": MAX_TOTAL})
-    for statement in (_CONSENT, _IDENTITIES, _MERGED):
+    for statement in (_CONSENT, _AUDIENCES, _IDENTITIES, _MERGED):
         cur.execute(statement, named)
     for merge in list(_merges.values()):
         merge(cur, pairs, now)

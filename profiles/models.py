@@ -295,6 +295,82 @@ class Consent(models.Model):
         db_table = "consent"
 
 
+class Audience(models.Model):
+    """Who belongs together: those for whom a rule is true, or a list of profiles that somebody gave.
+
+    Locks: an activation takes the lock of audiences alone and a stream transaction shares it, so no profile is made
+    by a transaction that did not know of the audience.
+    """
+
+    class Kind(models.TextChoices):
+        RULE = "rule", _("Rule")
+        LIST = "list", _("List")
+
+    class State(models.TextChoices):
+        DRAFT = "draft", _("Draft")
+        ACTIVE = "active", _("Active")
+        ARCHIVED = "archived", _("Archived")
+
+    key = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.RULE)
+    rule = models.TextField(blank=True, help_text=_("The rule as text; a list has none."))
+    state = models.CharField(max_length=10, choices=State.choices, default=State.DRAFT)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    # The highest profile id that a full evaluation has come to; null when none is under way.
+    evaluated_through = models.BigIntegerField(null=True, editable=False)
+    evaluated_at = models.DateTimeField(
+        null=True, editable=False, help_text=_("When everybody was looked at; before, changes are no events.")
+    )
+
+    class Meta:
+        db_table = "audience"
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """That a profile is in an audience now. Who left is told by the profile's events.
+
+    Key: (audience, profile). Locks: under the profile's lock. Met by: nobody but its holder.
+    """
+
+    pk = models.CompositePrimaryKey("audience_id", "profile_id")
+    audience = models.ForeignKey(
+        Audience, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="memberships"
+    )
+    profile = models.ForeignKey(
+        Profile, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="memberships"
+    )
+    entered_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "audience_membership"
+        indexes = [models.Index(fields=["profile", "audience"], name="membership_by_profile")]
+
+
+class AudienceRecheck(models.Model):
+    """When mere time could change whether a profile is in an audience: a window ends, a date passes.
+
+    Key: (audience, profile). Locks: written under the profile's lock. Met by: nobody but its holder.
+    """
+
+    pk = models.CompositePrimaryKey("audience_id", "profile_id")
+    audience = models.ForeignKey(Audience, models.DO_NOTHING, db_constraint=False, db_index=False)
+    profile = models.ForeignKey(Profile, models.DO_NOTHING, db_constraint=False, db_index=False)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "audience_recheck"
+        indexes = [
+            models.Index(fields=["at"], name="audience_recheck_due"),
+            models.Index(fields=["profile"], name="audience_recheck_profile"),
+        ]
+
+
 class QuarantinedEvent(models.Model):
     """An event that the stream step or one of its consumers could not take. The event itself stays stored."""
 

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from ajo.lib import sql
 from profiles.attributes import MAX_ATTRIBUTES, MAX_KEY_LENGTH, trait_time
+from profiles.audiences import evaluate as audiences
 from profiles.identity import normalise
 from profiles.models import Consent, Identity, IdentityNamespace, Profile
 
@@ -91,8 +92,11 @@ def set_consent(
         cur.execute(_SET_CONSENT, [channel, int(state), now, reason[:200], living])
 
 
-def update_attributes(updates: Mapping[int, Mapping[str, Any]], now: datetime) -> None:
+def update_attributes(
+    updates: Mapping[int, Mapping[str, Any]], now: datetime, *, hops: Mapping[int, int] | None = None
+) -> None:
     """Set attributes of many profiles as of `now`, in one statement: profile id → attribute → value, None to remove it.
+    Then the audiences that ask for them. `hops`: how many of our own reactions led to it, by profile.
 
     Values are JSON values, with Decimal for numbers. What an event set later than `now` stays, and so does a profile
     that already has the most attributes it can hold. The caller holds the locks of the profiles.
@@ -103,6 +107,8 @@ def update_attributes(updates: Mapping[int, Mapping[str, Any]], now: datetime) -
     news = [_encoder.encode(attributes).decode() for attributes in updates.values()]
     with sql.cursor() as cur:
         cur.execute(_UPDATE_ATTRIBUTES, [list(updates), news, at, MAX_KEY_LENGTH, at, MAX_ATTRIBUTES])
+        attributes = {key for news_of_one in updates.values() for key in news_of_one}
+        audiences.react(cur, audiences.News({id: (hops or {}).get(id, 0) for id in updates}, attributes), now)
 
 
 def profiles_by_identity(namespace: int, values: Iterable[str]) -> dict[str, int]:

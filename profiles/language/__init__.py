@@ -8,6 +8,10 @@
     compile_python(tree, catalog)         the same for a value; None is missing
     condition_to_sql(tree, catalog, ...)  the SQL reading, for WHERE: never NULL
     to_sql(tree, catalog, ...)            the same for a value; NULL is missing
+    check_moments(tree, catalog)          why it cannot be told when mere time changes the value
+    changes_with_time(tree, catalog)      whether there are such moments
+    compile_change(tree, catalog)         the next moment at which mere time can change it, read by Python
+    change_to_sql(tree, catalog, ...)     the same in SQL
 
 Both readings must be given the same catalogue. They agree on every tree, also on one that check() would refuse:
 nothing fails at run time. A missing operand makes a comparison false, `x / 0` is missing, text compares by code point,
@@ -21,10 +25,10 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from profiles.language import evaluate, nodes, postgres, values
+from profiles.language import evaluate, moments, nodes, postgres, values
 from profiles.language.catalog import EMPTY, WALK_DOCUMENTS, Catalog, FieldDefinition, python_zones
 from profiles.language.errors import LanguageError, Position
-from profiles.language.evaluate import Scope
+from profiles.language.evaluate import PastEvent, Scope
 from profiles.language.functions import FUNCTIONS, LITERAL_FUNCTIONS
 from profiles.language.nodes import MAX_TEXT, Call, Field, Items, Literal, Node, to_json
 from profiles.language.parser import parse_syntax
@@ -47,11 +51,16 @@ __all__ = [
     "Literal",
     "Money",
     "Node",
+    "PastEvent",
     "Position",
     "Scope",
     "Sql",
     "Type",
+    "change_to_sql",
+    "changes_with_time",
     "check",
+    "check_moments",
+    "compile_change",
     "compile_condition",
     "compile_python",
     "condition_to_sql",
@@ -144,3 +153,30 @@ def condition_to_sql(
 ) -> Sql:
     """Whether it is true, as an SQL expression that is never NULL."""
     return postgres.printed(condition(resolve(tree, catalog).step), columns, now, prefix)
+
+
+def check_moments(tree: Node, catalog: Catalog = EMPTY) -> list[LanguageError]:
+    """Why the moments at which mere time can change its value cannot be told; empty when they can."""
+    try:
+        moments.next_change(resolve(tree, catalog).step)
+    except LanguageError as error:
+        return [error]
+    return []
+
+
+def changes_with_time(tree: Node, catalog: Catalog = EMPTY) -> bool:
+    """Whether mere time can change its value. Raises what check_moments() finds."""
+    return moments.next_change(resolve(tree, catalog).step) != moments.NEVER
+
+
+def compile_change(tree: Node, catalog: Catalog = EMPTY) -> Callable[[Scope], Any]:
+    """The first moment after now at which mere time can change its value; None: never. Raises what check_moments()
+    finds."""
+    return evaluate.compiled(moments.next_change(resolve(tree, catalog).step))
+
+
+def change_to_sql(
+    tree: Node, catalog: Catalog = EMPTY, *, columns: Columns, now: datetime, prefix: str = "x"
+) -> Sql:
+    """The same as an SQL expression; NULL is never."""
+    return postgres.printed(moments.next_change(resolve(tree, catalog).step), columns, now, prefix)

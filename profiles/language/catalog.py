@@ -40,6 +40,7 @@ class Catalog:
     `zones` are the names of time zones that both readings know; any other is missing. Those of Python are used when
     they are left out, of which the database must then know all: it refuses a statement that names another.
     `documents` are the roots that can be named; the fields of any other are missing, and check() says so.
+    `knows_history`: past events and audiences can be asked for, because both readings are given them.
     """
 
     def __init__(
@@ -47,8 +48,11 @@ class Catalog:
         definitions: Iterable[FieldDefinition] = (),
         zones: frozenset[str] | None = None,
         documents: Collection[str] = WALK_DOCUMENTS,
+        *,
+        knows_history: bool = False,
     ) -> None:
         self.documents = frozenset(documents)
+        self.knows_history = knows_history
         self.zones = python_zones() if zones is None else zones
         self.definitions = {definition.field: definition for definition in definitions}
         for definition in self.definitions.values():

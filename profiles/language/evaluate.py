@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from profiles.language import values
-from profiles.language.resolve import Constant, Convert, Operation, Read, Step
-from profiles.language.values import EXACT, LOWER_LETTERS, UPPER_LETTERS, Money, Type
+from profiles.language.resolve import Constant, Convert, Membership, Operation, Read, Step, Tally, Turn
+from profiles.language.values import EXACT, INSTANT, LOWER_LETTERS, UPPER_LETTERS, Money, Type
 
 Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class PastEvent:
+    """Something that the profile did."""
+
+    name: str
+    occurred_at: datetime
+    properties: Document = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
-    """What one evaluation sees: decoded JSON objects and the time. Decode with `float_hook=Decimal` to keep cents."""
+    """What one evaluation sees: decoded JSON objects and the time. Decode with `float_hook=Decimal` to keep cents.
+
+    `history` and `audiences`, the keys of those that the profile is in, are None where they are not known.
+    """
 
     now: datetime
     profile: Document = field(default_factory=dict)
@@ -26,6 +38,8 @@ class Scope:
     entry: Document | None = None
     offer: Document | None = None
     context: Document | None = None
+    history: Sequence[PastEvent] | None = None
+    audiences: frozenset[str] | None = None
 
 
 Run = Callable[[Scope], Any]
@@ -48,6 +62,13 @@ def compiled(step: Step) -> Run:
             if form is not None:
                 return form(args)
             return _strict(_OPERATIONS[step.name], args, False if step.type is Type.BOOLEAN else None)
+        case Tally():
+            return _tally(step)
+        case Turn():
+            return _turn(step.tally)
+        case Membership():
+            key = step.audience
+            return lambda scope: scope.audiences is not None and key in scope.audiences
 
 
 def operations() -> frozenset[str]:
@@ -66,6 +87,53 @@ def _read(root: str, path: tuple[str | int, ...]) -> Run:
             else:
                 return None
         return value
+
+    return run
+
+
+def _past_events(tally: Tally, *, also_future: bool) -> Callable[[Scope], Iterator[tuple[datetime, Scope]]]:
+    """The time of each event that the tally counts, with the scope in which it is the event at hand."""
+    where = compiled(tally.where) if tally.where is not None else None
+
+    def run(scope: Scope) -> Iterator[tuple[datetime, Scope]]:
+        for event in scope.history or ():
+            age = scope.now - event.occurred_at
+            is_recent = tally.window is None or (age <= tally.window and (also_future or age >= timedelta()))
+            if event.name == tally.event_type and is_recent:
+                inner = replace(scope, event=event.properties)
+                if where is None or where(inner):
+                    yield event.occurred_at, inner
+
+    return run
+
+
+def _tally(tally: Tally) -> Run:
+    events = _past_events(tally, also_future=False)
+    value = compiled(tally.value) if tally.value is not None else None
+
+    def run(scope: Scope) -> Decimal | None:
+        if scope.history is None:
+            return None
+        if value is None:
+            return Decimal(sum(1 for _ in events(scope)))
+        total = Decimal(0)
+        for _, inner in events(scope):
+            if (number := value(inner)) is not None:
+                total = EXACT.add(total, number)
+        return values.number(total)
+
+    return run
+
+
+def _turn(tally: Tally) -> Run:
+    events = _past_events(tally, also_future=True)
+    window = tally.window
+
+    def run(scope: Scope) -> datetime | None:
+        if window is None:
+            return None
+        turns = (at if at > scope.now else at + window + INSTANT for at, _ in events(scope))
+        return min(turns, default=None)
 
     return run
 
@@ -144,6 +212,16 @@ def _in_items(args: list[Run]) -> Run:
 
 def _now(args: list[Run]) -> Run:
     return lambda scope: scope.now.astimezone(UTC)
+
+
+def _in_future(args: list[Run]) -> Run:
+    (arg,) = args
+
+    def run(scope: Scope) -> datetime | None:
+        moment = arg(scope)
+        return moment if moment is not None and moment > scope.now else None
+
+    return run
 
 
 def _within(args: list[Run]) -> Run:
@@ -240,6 +318,7 @@ _FORMS: dict[str, Callable[[list[Run]], Run]] = {
     "in_items": _in_items,
     "now": _now,
     "within": _within,
+    "in_future": _in_future,
     **{f"min_{type_}": _among_known(min) for type_ in ("number", "time", "duration")},
     **{f"max_{type_}": _among_known(max) for type_ in ("number", "time", "duration")},
 }

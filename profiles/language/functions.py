@@ -339,6 +339,35 @@ for _word, _label in (("lower", "in small letters"), ("upper", "in capitals")):
         [Overload(_word, (TEXT,), TEXT)],
         (1, 1),
     )
+_add(
+    "count",
+    "number of times",
+    "How often the profile did something: ever, or within the last while. With a condition, in which event is each"
+    " of these past events, only those for which it is true.",
+    'count("Order Completed", duration("7d"), event.total > 100) >= 2',
+    Notation.FUNCTION,
+    [],
+    (1, 3),
+)
+_add(
+    "sum",
+    "sum",
+    "What a property of the events that the profile caused adds up to; which events, is said as for count. Events"
+    " without it add nothing.",
+    'sum("Order Completed", event.total, duration("30d")) >= 500',
+    Notation.FUNCTION,
+    [],
+    (2, 4),
+)
+_add(
+    "inAudience",
+    "is in the audience",
+    "True when the profile is in the audience with this key.",
+    'inAudience("vip")',
+    Notation.FUNCTION,
+    [],
+    (1, 1),
+)
 
 
 @dataclass(frozen=True, slots=True)

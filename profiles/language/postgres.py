@@ -11,14 +11,14 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from profiles.language import values
 from profiles.language.nodes import Field
-from profiles.language.resolve import Constant, Convert, Operation, Read, Step
+from profiles.language.resolve import Constant, Convert, Membership, Operation, Read, Step, Tally, Turn
 from profiles.language.values import LOWER_LETTERS, UPPER_LETTERS, Type
 
 _COLUMN = re.compile(r"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?")
@@ -27,16 +27,23 @@ _PREFIX = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The jsonb columns in which the documents stand, such as "p.attributes"; None where there is no such document."""
+    """The jsonb columns in which the documents stand, such as "p.attributes"; None where there is no such document.
+
+    Who it is about, for past events and audiences: `profile_id`, a bigint, and `history_ids`, a bigint[] of it and all
+    profiles that were merged into it, because events keep the profile that they were written with.
+    """
 
     profile: str | None = None
     event: str | None = None
     entry: str | None = None
     offer: str | None = None
     context: str | None = None
+    profile_id: str | None = None
+    history_ids: str | None = None
 
     def __post_init__(self) -> None:
-        for column in (self.profile, self.event, self.entry, self.offer, self.context):
+        documents = (self.profile, self.event, self.entry, self.offer, self.context)
+        for column in (*documents, self.profile_id, self.history_ids):
             if column is not None and not _COLUMN.fullmatch(column):
                 raise ValueError(
                     f"{column!r} is not the name of a column. Give alias.column in small letters."
@@ -130,6 +137,12 @@ class _Printer:
                 return self._converted(step)
             case Operation():
                 return self._operation(step)
+            case Tally():
+                return self._tally(step)
+            case Turn():
+                return self._turn(step.tally)
+            case Membership():
+                return self._membership(step)
 
     def parameter(self, value: Any, sql_type: str) -> str:
         """A placeholder; equal values share one."""
@@ -204,6 +217,87 @@ class _Printer:
         if step.type is Type.BOOLEAN and form is None:
             text = f"COALESCE({text}, FALSE)"
         return f"({text})"
+
+    def _tally(self, tally: Tally) -> str:
+        if self._columns.profile_id is None or self._columns.history_ids is None:
+            return "NULL::numeric"
+        if tally.value is None and tally.where is None and tally.window is None:
+            return f"(SELECT COALESCE(sum(d.n), 0)::numeric FROM {self._days(tally)})"
+        table = self.new_table()
+        events = self._past_events(tally, table, also_future=False)
+        if tally.value is None:
+            counted = f"SELECT count(*)::numeric FROM {events}"
+        else:
+            # Added up outside: the sum of what names no column of the events would belong to the outer query.
+            each = f"SELECT {self._of_event(tally.value, table)} AS v FROM {events} OFFSET 0"
+            counted = f"SELECT {_number(f'COALESCE(sum({table}v.v), 0)')} FROM ({each}) AS {table}v"
+        return f"(CASE WHEN EXISTS (SELECT FROM {self._days(tally)}) THEN ({counted}) ELSE 0::numeric END)"
+
+    def _turn(self, tally: Tally) -> str:
+        if tally.window is None or self._columns.profile_id is None or self._columns.history_ids is None:
+            return "NULL::timestamptz"
+        table, now = self.new_table(), self.now()
+        window = self.parameter(_seconds(tally.window + values.INSTANT), "numeric")
+        moment = f"{table}.occurred_at"
+        turn = f"CASE WHEN {moment} > {now} THEN {moment} ELSE {moment} + {_interval(window)} END"
+        events = self._past_events(tally, table, also_future=True)
+        return (
+            f"(CASE WHEN EXISTS (SELECT FROM {self._days(tally)})"
+            f" THEN (SELECT min({turn}) FROM {events}) END)"
+        )
+
+    def _days(self, tally: Tally) -> str:
+        """The rollup of the days that the window touches: one index probe, where the events have one in each
+        partition. It stands on the living profile."""
+        since = ""
+        if tally.window is not None:
+            low = self.parameter(self._now - tally.window, "timestamptz")
+            since = f" AND d.day >= ({low} AT TIME ZONE 'UTC')::date"
+        return (
+            f"profile_daily d WHERE d.profile_id = {self._columns.profile_id}"
+            f" AND d.event_type_id = {self._event_type(tally)}{since}"
+        )
+
+    def _event_type(self, tally: Tally) -> str:
+        return f"(SELECT id FROM profiles_eventtype WHERE name = {self.parameter(tally.event_type, 'text')})"
+
+    def _past_events(self, tally: Tally, table: str, *, also_future: bool) -> str:
+        """What the tally counts, FROM and WHERE. OFFSET 0 keeps it a probe of the key for each event of the person."""
+        joined = ""
+        if tally.where is not None or tally.value is not None:
+            joined = (
+                f" CROSS JOIN LATERAL (SELECT e.properties FROM event e WHERE e.id = {table}.event_id OFFSET 0)"
+                f" AS {table}e"
+            )
+        conditions = [
+            f"{table}.profile_id = ANY({self._columns.history_ids})",
+            f"{table}.event_type_id = {self._event_type(tally)}",
+        ]
+        if tally.window is not None:
+            low = self.parameter(self._now - tally.window, "timestamptz")
+            conditions.append(f"{table}.occurred_at >= {low}")
+            if not also_future:
+                conditions.append(f"{table}.occurred_at <= {self.now()}")
+        if tally.where is not None:
+            conditions.append(self._of_event(tally.where, table))
+        return f"profile_event {table}{joined} WHERE {' AND '.join(conditions)}"
+
+    def _of_event(self, step: Step, table: str) -> str:
+        """`step`, in which the event is the past one."""
+        outside = self._columns
+        self._columns = replace(outside, event=f"{table}e.properties")
+        text = self.print(step)
+        self._columns = outside
+        return text
+
+    def _membership(self, step: Membership) -> str:
+        if self._columns.profile_id is None:
+            return "FALSE"
+        key = self.parameter(step.audience, "text")
+        return (
+            f"EXISTS (SELECT FROM audience_membership m WHERE m.profile_id = {self._columns.profile_id}"
+            f" AND m.audience_id = (SELECT id FROM audience WHERE key = {key} AND state = 'active'))"
+        )
 
 
 def _seconds(value: timedelta) -> Decimal:
@@ -374,6 +468,11 @@ def _within(printer: _Printer, step: Operation, args: list[str]) -> str:
     return f"COALESCE({printer.bound(compare, *args)}, FALSE)"
 
 
+def _in_future(printer: _Printer, step: Operation, args: list[str]) -> str:
+    now = printer.now()
+    return printer.bound(lambda moment: f"CASE WHEN {moment} > {now} THEN {moment} END", args[0])
+
+
 def _size_any(printer: _Printer, step: Operation, args: list[str]) -> str:
     def measure(text: str) -> str:
         return (
@@ -430,6 +529,7 @@ _FORMS: dict[str, Form] = {
     "in_list": _in_list,
     "now": lambda printer, step, args: printer.now(),
     "within": _within,
+    "in_future": _in_future,
     "size_any": _size_any,
     "equal_any": _any_form("="),
     "unequal_any": _any_form("<>"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from profiles.language.catalog import Catalog
@@ -53,7 +54,54 @@ class Operation:
     args: tuple[Step, ...]
 
 
-Step = Constant | Read | Convert | Operation
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The past events of a type: how many, or with `value` the sum of it. Missing where no history is known.
+
+    `window`: only those of the last while, both ends included; else all, also one that is dated a moment ahead.
+    In `where`, a condition, and in `value`, a number, the event is the past one.
+    """
+
+    event_type: str
+    window: timedelta | None = None
+    where: Step | None = None
+    value: Step | None = None
+    type: Type = Type.NUMBER
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The first moment after now at which mere time changes which events a tally with a window counts."""
+
+    tally: Tally
+    type: Type = Type.TIME
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Whether the profile is in an audience; false where memberships are not known."""
+
+    audience: str
+    type: Type = Type.BOOLEAN
+
+
+Step = Constant | Read | Convert | Operation | Tally | Turn | Membership
+
+
+def children(step: Step) -> tuple[Step, ...]:
+    """The steps that it is made of."""
+    match step:
+        case Convert():
+            return (step.step,)
+        case Operation():
+            return step.args
+        case Tally():
+            return tuple(part for part in (step.where, step.value) if part is not None)
+        case Turn():
+            return (step.tally,)
+        case _:
+            return ()
+
 
 MAY_BE_MISSING = frozenset({"conditional", "coalesce"})
 """Of the operations that make a boolean, those that can also be missing. All others are then false."""
@@ -81,6 +129,8 @@ def condition(step: Step) -> Step:
     if isinstance(found, Constant):
         return Constant(Type.BOOLEAN, bool(found.value))
     if isinstance(found, Operation) and found.name not in MAY_BE_MISSING:
+        return found
+    if isinstance(found, Membership):
         return found
     return Operation("is_true", Type.BOOLEAN, (found,))
 
@@ -112,6 +162,7 @@ def common_type(types: Sequence[Type]) -> Type | None:
 class _Resolver:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._is_past = False
         self.problems: list[LanguageError] = []
 
     def _problem(self, path: Path, problem: str, remedy: str) -> None:
@@ -122,14 +173,16 @@ class _Resolver:
             case Literal():
                 return Constant(node.type, node.value)
             case Field():
-                if node.root not in self._catalog.documents:
+                is_past = self._is_past and node.root == "event"
+                if node.root not in self._catalog.documents and not is_past:
                     self._problem(
                         path,
                         f"There is no {node.root} here, so {node.root}.{node.name} is always missing.",
                         f"Name a field of {' or '.join(sorted(self._catalog.documents))}.",
                     )
                     return Constant(Type.NULL, None)
-                return convert(Read(node), self._catalog.type_of(node))
+                # What is declared of the event at hand says nothing about past ones.
+                return convert(Read(node), Type.ANY if is_past else self._catalog.type_of(node))
             case Items():
                 self._problem(
                     path, "A list stands where one value is wanted.", "Use it on the right of `in`."
@@ -137,6 +190,10 @@ class _Resolver:
                 return Constant(Type.NULL, None)
             case Call(name="in"):
                 return self._membership(node, path)
+            case Call(name="count" | "sum"):
+                return self._tally(node, path)
+            case Call(name="inAudience"):
+                return self._audience(node, path)
             case Call():
                 args = tuple(self.resolve(arg, (*path, index)) for index, arg in enumerate(node.args))
                 return self._call(node, args, path)
@@ -222,6 +279,61 @@ class _Resolver:
             )
         return Operation("known_zone", Type.TEXT, (name, Constant(Type.LIST, zones)))
 
+    def _tally(self, node: Call, path: Path) -> Step:
+        """`count(type[, window][, where])` or `sum(type, value[, window][, where])`."""
+        self._want_history(path)
+        first = 2 if node.name == "sum" else 1
+        event_type, window, where = _text(node.args[0]), None, None
+        rest = list(enumerate(node.args))[first:]
+        match rest:
+            case [(_, Literal(type=Type.DURATION, value=window)), *rest]:
+                pass
+        if event_type is None or len(rest) > 1:
+            self._problem(
+                path,
+                f"{node.name} wants the name of events in quotation marks, then a duration, then a condition.",
+                f"Write it like {FUNCTIONS[node.name].example}",
+            )
+            return Constant(Type.NUMBER, None)
+        value = self._of_past_events(node.args[1], (*path, 1)) if node.name == "sum" else None
+        if value is not None and value.type not in (Type.NUMBER, Type.ANY):
+            self._problem(
+                (*path, 1),
+                f"A {value.type} cannot be added up.",
+                "Give a number, such as event.total or amount(event.price).",
+            )
+        for index, condition_node in rest:
+            where = self._of_past_events(condition_node, (*path, index))
+            self._want_boolean(where, (*path, index))
+            where = condition(where)
+        return Tally(event_type, window, where, convert(value, Type.NUMBER) if value is not None else None)
+
+    def _of_past_events(self, node: Node, path: Path) -> Step:
+        was_past, self._is_past = self._is_past, True
+        step = self.resolve(node, path)
+        self._is_past = was_past
+        return step
+
+    def _audience(self, node: Call, path: Path) -> Step:
+        self._want_history(path)
+        key = _text(node.args[0])
+        if key is None:
+            self._problem(
+                path,
+                "inAudience wants the key of an audience in quotation marks.",
+                'Write inAudience("vip").',
+            )
+            return Constant(Type.BOOLEAN, False)
+        return Membership(key)
+
+    def _want_history(self, path: Path) -> None:
+        if not self._catalog.knows_history:
+            self._problem(
+                path,
+                "Past events and audiences are not known here.",
+                "Use attributes, or the properties of the event at hand.",
+            )
+
     def _membership(self, node: Call, path: Path) -> Step:
         """`x in list`: a list written out becomes arguments, one of a field is read as JSON."""
         left, right = node.args
@@ -246,6 +358,10 @@ class _Resolver:
                 f"Write it like {FUNCTIONS['in'].example}",
             )
         return Constant(Type.BOOLEAN, False)
+
+
+def _text(node: Node) -> str | None:
+    return node.value if isinstance(node, Literal) and node.type is Type.TEXT else None
 
 
 def _listed(args: Sequence[Step]) -> str:

@@ -21,6 +21,8 @@ from zoneinfo import ZoneInfo
 SCALE = 12
 NUMBER_LIMIT = Decimal(10) ** 30
 DURATION_LIMIT = timedelta(days=100_000)
+INSTANT = timedelta(microseconds=1)
+"""Between one time and the next."""
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 

@@ -50,9 +50,11 @@ RETURNING b.id, b.state
 """
 # Waits: a neighbour that chooses locks for a moment also what it then leaves. Who finds a batch in work waits for its
 # end and then finds nothing.
+# Sharing the lock of audiences, the transaction sees each one that is active when the profiles it makes can be seen.
 _OWN = """
-SELECT id, n, first_id, last_id, received_at, clock_timestamp() AS now
-FROM profiles_ingestbatch WHERE id = ANY(%b::bigint[]) AND state = 0 ORDER BY id FOR NO KEY UPDATE
+WITH shared AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(hashtext('ajo audiences')))
+SELECT b.id, b.n, b.first_id, b.last_id, b.received_at, clock_timestamp() AS now
+FROM shared, profiles_ingestbatch b WHERE b.id = ANY(%b::bigint[]) AND b.state = 0 ORDER BY b.id FOR NO KEY UPDATE OF b
 """
 
 

@@ -34,6 +34,7 @@ from profiles.attributes import (
     read_traits,
     trait_time,
 )
+from profiles.audiences import evaluate as audiences
 from profiles.consumers import StreamEvent
 from profiles.identity import ANONYMOUS_ID, USER_ID, Key, UnusableIdentifier, clean_id
 from profiles.merging import merge_profiles, read_attributes, write_attributes
@@ -157,6 +158,8 @@ class Resolution(NamedTuple):
     """(loser, survivor)"""
     curious: set[int]
     """Profiles to which the context may be news."""
+    made: list[int]
+    """Those that are new."""
 
 
 class TooManyRefusals(Exception):
@@ -354,6 +357,7 @@ def _settle(
             notes = _write_attributes(cur, sightings, people)
             events = [_event(*pair) for pair in zip(sightings, people.profile_ids, strict=True)]
             _write_history(cur, events)
+            audiences.react(cur, _news(sightings, events, people), now)
             for row, note in notes:
                 refusals.note("attributes", row, note)
             return events
@@ -399,7 +403,7 @@ def _resolve(cur: psycopg.Cursor[Any], sightings: Sequence[Sighting], now: datet
         cur.execute(_KNOWN, [sorted(persons.assumed_anonymous), mine])
         if cur.fetchone():
             raise PeopleMoved
-    return Resolution(profile_ids, persons.merges, set(curious))
+    return Resolution(profile_ids, persons.merges, set(curious), list(made.values()))
 
 
 def _living(sightings: Iterable[Sighting]) -> dict[int, int]:
@@ -529,6 +533,19 @@ def _write_history(cur: psycopg.Cursor[Any], events: Sequence[StreamEvent]) -> N
             "amounts": _array(amount(event.properties) for event in events),
             "most": MAX_TOTAL,
         },
+    )
+
+
+def _news(sightings: Sequence[Sighting], events: Sequence[StreamEvent], people: Resolution) -> audiences.News:
+    """What the events are to audiences."""
+    hops: dict[int, int] = {}
+    for event in events:
+        hops[event.profile_id] = max(hops.get(event.profile_id, 0), event.hops + 1)
+    return audiences.News(
+        hops,
+        attributes={key for s in sightings for told in (s.traits, s.context) for key in told or ()},
+        event_type_ids={event.event_type_id for event in events},
+        renewed={*people.made, *(survivor for _, survivor in people.merges)},
     )
 
 

@@ -24,7 +24,7 @@ from profiles.language.printer import quote
 from profiles.models import AttributeDefinition
 
 PAGE = Path(__file__).resolve().parents[3] / "templates" / "docs" / "language.md"
-BUILT_IN = {"is_true", "known_zone", "has", "coalesce", "conditional", "in_items", "in_list"}
+BUILT_IN = {"is_true", "known_zone", "has", "coalesce", "conditional", "in_items", "in_list", "in_future"}
 
 
 def test_both_readings_implement_every_operation_and_no_other() -> None:
@@ -37,7 +37,7 @@ def test_both_readings_implement_every_operation_and_no_other() -> None:
 
 @pytest.mark.parametrize("example", [function.example for function in FUNCTIONS.values()])
 def test_examples_of_functions_are_valid(example: str) -> None:
-    parse(example)
+    parse(example, Catalog(knows_history=True))
 
 
 @pytest.mark.parametrize("literal", LITERAL_FUNCTIONS.values(), ids=lambda literal: literal.name)

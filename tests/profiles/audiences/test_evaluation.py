@@ -1,0 +1,214 @@
+"""What happens to memberships, when, and what is told of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+
+from profiles.audiences import services
+from profiles.audiences.rules import compile_rule, parse_rule
+from profiles.catalog import read_catalog
+from profiles.language import LanguageError
+from profiles.models import Audience, AudienceRecheck, Membership, Profile
+from profiles.services import update_attributes
+from profiles.stream import take_batch
+from tests.factories import NOW, make_profile
+from tests.profiles.audiences.world import look_at_everybody, make_audience, make_list, members, settle, told
+from tests.profiles.store import alias, identify, store, track
+from tests.support import count_statements
+
+pytestmark = pytest.mark.django_db
+
+DAY, INSTANT = timedelta(days=1), timedelta(microseconds=1)
+
+
+def profile_of(user_id: str) -> int:
+    return Profile.objects.get(identities__namespace_id=1, identities__value=user_id).pk
+
+
+def test_an_event_lets_somebody_in_and_time_alone_lets_them_out() -> None:
+    audience = make_audience("buyers", 'count("Bought", duration("7d"), event.total > 100) >= 2')
+    store(track("ada", "Bought", properties={"total": 150}, at=NOW - DAY))
+    settle(NOW)
+    assert members() == {}
+    store(
+        track("ada", "Bought", properties={"total": 101}), track("bob", "Bought", properties={"total": 500})
+    )
+    settle(NOW)
+    ada = profile_of("ada")
+    assert members() == {"buyers": {ada}}
+    assert Membership.objects.get(audience=audience, profile=ada).entered_at == NOW
+    assert AudienceRecheck.objects.get(audience=audience, profile=ada).at == NOW + 6 * DAY + INSTANT
+
+    settle(NOW + 6 * DAY)
+    assert members() == {"buyers": {ada}}
+    settle(NOW + 6 * DAY + INSTANT)
+    assert members() == {}
+    assert told() == [("$audience_entered", ada, "buyers", 1), ("$audience_left", ada, "buyers", 0)]
+    settle(NOW + 8 * DAY)
+    assert not AudienceRecheck.objects.exists()
+
+
+def test_who_was_in_from_the_beginning_is_not_told() -> None:
+    gold, blue = make_profile(tier="gold"), make_profile(tier="blue")
+    audience = Audience.objects.create(key="gold", name="Gold")
+    services.write_rule(audience, 'profile.tier == "gold"')
+    services.activate(audience)
+    update_attributes({blue.pk: {"tier": "gold"}}, NOW)  # before everybody was looked at
+    assert members() == {"gold": {blue.pk}}
+    look_at_everybody(NOW, limit=1)
+    assert members() == {"gold": {gold.pk, blue.pk}}
+    assert told() == []
+    update_attributes({blue.pk: {"tier": "blue"}}, NOW, hops={blue.pk: 2})
+    assert told() == [("$audience_left", blue.pk, "gold", 2)]
+
+
+def test_a_new_rule_is_true_without_events() -> None:
+    gold, blue = make_profile(tier="gold"), make_profile(tier="blue")
+    audience = make_audience("some", 'profile.tier == "gold"')
+    dependent = make_audience("others", '!inAudience("some")')
+    services.write_rule(audience, 'profile.tier == "blue"')
+    look_at_everybody(NOW)
+    assert members() == {"some": {blue.pk}, "others": {gold.pk}}
+    # That others changed is news to those who listen to it.
+    assert told() == [("$audience_entered", gold.pk, "others", 0), ("$audience_left", blue.pk, "others", 0)]
+    dependent.refresh_from_db()
+    assert (dependent.evaluated_through, dependent.evaluated_at) == (None, NOW)
+
+
+def test_an_archived_audience_has_nobody_and_keeps_nobody() -> None:
+    gold = make_profile(tier="gold", seen=NOW.isoformat())
+    audience = make_audience("gold", 'profile.tier == "gold" && within(profile.seen, duration("1d"))')
+    make_audience("others", '!inAudience("gold")')
+    assert members() == {"gold": {gold.pk}}
+    services.archive(audience)
+    assert not AudienceRecheck.objects.filter(audience=audience).exists()
+    look_at_everybody(NOW)
+    update_attributes({gold.pk: {"tier": "gold"}}, NOW)
+    assert members() == {"others": {gold.pk}}
+
+
+def test_a_list_is_exactly_what_was_given() -> None:
+    ada, bob, eve = (make_profile(tier=tier).pk for tier in ("gold", "gold", "blue"))
+    chosen = make_list("chosen")
+    make_audience("chosen_gold", 'inAudience("chosen") && profile.tier == "gold"')
+    services.replace_list(chosen, [ada, eve], now=NOW)
+    assert members() == {"chosen": {ada, eve}, "chosen_gold": {ada}}
+    services.replace_list(chosen, [bob, eve, eve, 10**9], now=NOW + DAY)
+    assert members() == {"chosen": {bob, eve}, "chosen_gold": {bob}}
+    assert Membership.objects.get(audience=chosen, profile=eve).entered_at == NOW
+    # The first upload of the list is not told, what follows from it is.
+    assert told() == [
+        ("$audience_entered", ada, "chosen_gold", 0),
+        ("$audience_entered", bob, "chosen", 0),
+        ("$audience_entered", bob, "chosen_gold", 0),
+        ("$audience_left", ada, "chosen", 0),
+        ("$audience_left", ada, "chosen_gold", 0),
+    ]
+
+
+def test_a_merged_person_stays_in_and_is_told_nothing_twice() -> None:
+    make_audience("buyers", 'count("Bought", duration("7d")) >= 2')
+    chosen = make_list("chosen")
+    store(track(None, "Bought", anon="phone"), track(None, "Bought", anon="phone"), identify("ada", {}))
+    settle(NOW)
+    before = Profile.objects.get(identities__namespace_id=2).pk
+    services.replace_list(chosen, [before], now=NOW)
+    assert members() == {"buyers": {before}, "chosen": {before}}
+    store(alias("phone", "ada"))
+    settle(NOW)
+    after = profile_of("ada")
+    assert Profile.objects.get(pk=before).merged_into == after
+    assert members() == {"buyers": {after}, "chosen": {after}}
+    assert told() == [("$audience_entered", before, "buyers", 1)]
+    settle(NOW + 8 * DAY)
+    assert members() == {"chosen": {after}}
+
+
+def test_a_circle_of_events_comes_to_an_end() -> None:
+    """Each change is an event that makes the rule false or true again."""
+    make_audience("odd", 'count("$audience_left") == count("$audience_entered")')
+    store(identify("ada", {}))
+    settle(NOW)
+    assert [hops for *_, hops in told()] == list(range(1, settings.AJO_MAX_HOPS + 1))
+
+
+def test_statements_do_not_depend_on_how_many_events_profiles_and_audiences() -> None:
+    for n in range(20):
+        make_audience(f"a{n}", f'count("Bought", duration("{n + 1}d")) > 0 || profile.x == {n}')
+    counts = []
+    for size in (1, 2, 60):
+        store(*(track(f"{size}-{n}", "Bought") for n in range(size)))
+        with count_statements() as seen:
+            take_batch(now=NOW)
+        settle(NOW)
+        counts.append(len(seen))
+    assert len(told()) == 20 * 63
+    assert counts[1] == counts[2]  # the first time, names of events are made
+
+
+def test_without_an_active_audience_the_stream_asks_once() -> None:
+    Audience.objects.create(key="draft", name="Draft", rule='count("Bought") > 0')
+    store(track("ada", "Bought"))
+    with count_statements() as seen:
+        take_batch(now=NOW)
+    assert len([statement for statement in seen if "audience" in statement.replace("ajo audiences", "")]) == 1
+    assert members() == {}
+
+
+def test_only_audiences_that_can_change_are_asked() -> None:
+    make_audience("buyers", 'count("Bought") > 0')
+    make_audience("gold", 'profile.tier == "gold"')
+    store(identify("ada", {}))
+    settle(NOW)
+    asked = {
+        "Bought": (track("ada", "Bought"), {"buyers"}),
+        "Viewed": (track("ada", "Viewed"), set[str]()),
+        "tier": (identify("ada", {"tier": "gold"}), {"gold"}),
+        "city": (identify("ada", {"city": "Oslo"}), set[str]()),
+    }
+    for name, (call, keys) in asked.items():
+        Membership.objects.all().delete()  # whoever is asked comes in again
+        store(call)
+        take_batch(now=NOW)
+        assert members().keys() == keys, name
+        Profile.objects.update(attributes={"tier": "gold"})
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("event.total > 1", "event.total stands where there is no such event"),
+        ('count("Bought", entry.id == 1) > 1', "entry.id stands where"),
+        ("profile.age", None),
+        ("profile.age + 1", "where boolean is wanted"),
+        ("hour(now()) == 8", "It cannot be told"),
+    ],
+)
+def test_rules_that_no_audience_can_have(rule: str, says: str | None) -> None:
+    catalog = read_catalog(knows_history=True)
+    if says is None:
+        parse_rule(rule, catalog)
+    else:
+        with pytest.raises(LanguageError, match=says):
+            parse_rule(rule, catalog)
+
+
+def test_rules_may_not_lead_back_to_themselves() -> None:
+    first = make_audience("first", "profile.x == 1")
+    make_audience("second", 'inAudience("first")')
+    make_audience("third", '!inAudience("second")')
+    with pytest.raises(LanguageError, match="first → third → second → first"):
+        services.write_rule(first, 'inAudience("third")')
+    first.refresh_from_db()
+    assert first.rule == "profile.x == 1"
+    assert compile_rule("third", {"third": '!inAudience("x")', "x": "profile.a == 1"}).attributes == {"a"}
+
+
+def test_what_is_refused_says_what_to_do() -> None:
+    with pytest.raises(services.Refused, match="Write its rule first"):
+        services.activate(Audience.objects.create(key="empty", name="Empty"))
+    with pytest.raises(services.Refused, match="Make an audience that is a list"):
+        services.replace_list(make_audience("rule", "true"), [], now=NOW)
