@@ -315,6 +315,7 @@ CELERY_BEAT_SYNC_EVERY = 1  # else the last run is flushed every 180 s and lost 
 # Interval ticks only: "look at your table". Each is idempotent, so two beats, or none for an hour, are harmless.
 CELERY_BEAT_SCHEDULE = {
     "stream": {"task": "profiles.tasks.drain_stream", "schedule": 1.0, "options": {"expires": 1.0}},
+    "audiences": {"task": "profiles.tasks.keep_audiences", "schedule": 1.0, "options": {"expires": 1.0}},
     "send email": {"task": "channels.tasks.drain_email", "schedule": 1.0, "options": {"expires": 1.0}},
     "journeys": {"task": "journeys.tasks.tick_journeys", "schedule": 1.0, "options": {"expires": 1.0}},
     "step counts": {"task": "journeys.tasks.fold_step_counts", "schedule": 5.0, "options": {"expires": 5.0}},
