@@ -136,9 +136,17 @@ def react(cur: psycopg.Cursor[Any], news: News, now: datetime) -> None:
 
 
 def evaluate(
-    cur: psycopg.Cursor[Any], audiences: Sequence[ActiveAudience], profile_ids: Iterable[int], now: datetime
+    cur: psycopg.Cursor[Any],
+    audiences: Sequence[ActiveAudience],
+    profile_ids: Iterable[int],
+    now: datetime,
+    *,
+    is_thorough: bool = False,
 ) -> list[Delta]:
-    """Make memberships true for these profiles, and note when to look again. The caller holds the profiles' locks."""
+    """Make memberships true for these profiles, and note when to look again. The caller holds the profiles' locks.
+
+    `is_thorough`: forget also the notes of rules that time does not change any more, which costs a probe for each.
+    """
     ids = sorted(profile_ids)
     rules = [(audience.id, audience.rule) for audience in audiences if audience.rule is not None]
     if not ids or not rules:
@@ -146,7 +154,10 @@ def evaluate(
     catalog = read_catalog(knows_history=True)
     deltas: list[Delta] = []
     for first in range(0, len(rules), AT_ONCE):
-        text, params = _statement(rules[first : first + AT_ONCE], catalog, now)
+        part = rules[first : first + AT_ONCE]
+        text, params = _statement(part, catalog, now)
+        if is_thorough:
+            params["timed"] = [audience_id for audience_id, _ in part]
         cur.execute(text, {**params, "profile_ids": ids, "now": now})
         deltas += map(Delta._make, cur.fetchall())
     return deltas

@@ -69,11 +69,8 @@ def archive(audience: Audience) -> None:
     """Nobody is in it any more, which is no event."""
     with transaction.atomic(), sql.cursor() as cur:
         _locked(audience)
-        audience.state, audience.evaluated_through, audience.evaluated_at = (
-            Audience.State.ARCHIVED,
-            None,
-            None,
-        )
+        audience.state = Audience.State.ARCHIVED
+        audience.evaluated_through = audience.evaluated_at = None
         audience.save(update_fields=["state", "evaluated_through", "evaluated_at"])
         _evaluate_again(audience.key)
         for table in ("audience_recheck", "audience_membership"):
@@ -140,7 +137,8 @@ def evaluate_range(limit: int = RANGE, *, now: datetime | None = None) -> int:
         cur.execute(_LOCK_LIVING, [found])
         living = [row.id for row in cur]
         audiences = [audience for audience in read_active(cur) if audience.id in behind]
-        tell(audiences, evaluate(cur, audiences, living, now), now, {})
+        deltas = evaluate(cur, audiences, living, now, is_thorough=True)
+        tell(audiences, deltas, now, {})
         Audience.objects.filter(pk__in=behind).update(evaluated_through=found[-1])
         return len(found)
 
@@ -151,7 +149,9 @@ def evaluate_due(limit: int = RANGE, *, now: datetime | None = None) -> int:
     with sql.unit_of_work() as cur:
         now = now or sql.database_now(cur)
         cur.execute(
-            "SELECT audience_id, profile_id FROM audience_recheck WHERE at <= %s ORDER BY at LIMIT %s",
+            "SELECT r.audience_id, r.profile_id FROM audience_recheck r"
+            " JOIN profile p ON p.id = r.profile_id AND p.merged_into IS NULL"
+            " WHERE r.at <= %s ORDER BY r.at LIMIT %s",
             [now, limit],
         )
         due = cur.fetchall()
@@ -161,7 +161,8 @@ def evaluate_due(limit: int = RANGE, *, now: datetime | None = None) -> int:
         held = [row.id for row in cur]
         asked = {row.audience_id for row in due}
         audiences = [audience for audience in read_active(cur) if audience.id in asked]
-        tell(audiences, evaluate(cur, audiences, held, now), now, {})
+        deltas = evaluate(cur, audiences, held, now, is_thorough=True)
+        tell(audiences, deltas, now, {})
         if gone := asked.difference(audience.id for audience in audiences):
             cur.execute("DELETE FROM audience_recheck WHERE audience_id = ANY(%b::bigint[])", [sorted(gone)])
         return len(held)

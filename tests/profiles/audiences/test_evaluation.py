@@ -78,6 +78,16 @@ def test_a_new_rule_is_true_without_events() -> None:
     assert (dependent.evaluated_through, dependent.evaluated_at) == (None, NOW)
 
 
+def test_a_rule_that_time_changes_no_more_is_not_looked_at_again() -> None:
+    make_profile(tier="gold", seen=NOW.isoformat())
+    audience = make_audience("recent", 'within(profile.seen, duration("1d"))')
+    services.write_rule(audience, 'profile.tier == "gold"')
+    update_attributes({Profile.objects.get().pk: {"tier": "blue"}}, NOW)  # before everybody was looked at
+    later = NOW + 2 * DAY
+    assert (services.evaluate_due(now=later), services.evaluate_due(now=later)) == (1, 0)
+    assert members() == {}
+
+
 def test_an_archived_audience_has_nobody_and_keeps_nobody() -> None:
     gold = make_profile(tier="gold", seen=NOW.isoformat())
     audience = make_audience("gold", 'profile.tier == "gold" && within(profile.seen, duration("1d"))')
