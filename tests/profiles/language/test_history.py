@@ -72,10 +72,8 @@ scopes = st.builds(
     Scope,
     st.just(NOW),
     st.fixed_dictionaries({"seen": _times, "age": st.sampled_from([Decimal(3), "3", None])}),
-    st.none(),
-    st.none(),
-    st.lists(_past_events, max_size=6),
-    st.frozensets(st.sampled_from(AUDIENCES)),
+    history=st.lists(_past_events, max_size=6),
+    audiences=st.frozensets(st.sampled_from(AUDIENCES)),
 )
 
 _a_or_b = st.sampled_from(["event.a", "event.b", "profile.age"]).map(lambda text: parse_syntax(text).tree)
