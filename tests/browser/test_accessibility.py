@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Literal
@@ -70,7 +70,6 @@ def admin_screens() -> Iterator[str]:
 def test_every_screen_is_for_everybody(
     product: str,
     open_page: OpenPage,
-    shot: Callable[[Page, str], Path],
     scheme: Literal["light", "dark"],
     size: dict[str, int],
 ) -> None:
@@ -82,7 +81,6 @@ def test_every_screen_is_for_everybody(
         if answer is None or not answer.ok:
             trouble.append(f"{path}: it does not open")
         page.wait_for_load_state("networkidle")
-        shot(page, path.strip("/").replace("/", "-").replace("?", "-") or "home")
         trouble.extend(f"{path}: {finding}" for finding in axe.findings(page, exclude=NOT_OURS))
         if overflows(page):
             trouble.append(f"{path}: it scrolls sideways")

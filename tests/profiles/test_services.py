@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from django.db import connection
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
@@ -148,7 +148,6 @@ def test_a_full_profile_takes_no_new_names() -> None:
 class UpdatesAndStream(TestCase):
     """The statement comes to what the stream's own rules come to, attribute by attribute."""
 
-    @settings(deadline=None)  # a busy machine says nothing about the answer
     @given(
         st.lists(
             st.tuples(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
@@ -126,7 +126,6 @@ def deliveries(draw: st.DrawFn) -> tuple[list[Call], list[list[Call]]]:
 
 
 class LastWriterWins(TestCase):
-    @settings(deadline=None)  # a busy machine says nothing about the answer
     @given(deliveries())
     def test_any_order_in_any_batches_ends_the_same(
         self, delivery: tuple[list[Call], list[list[Call]]]
