@@ -20,6 +20,7 @@ from profiles.language import (
     parse,
     parse_checked,
 )
+from profiles.language.nodes import children
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +96,10 @@ def _name(call: Call) -> str:
     return first.value if isinstance(first, Literal) and first.type is Type.TEXT else ""
 
 
-def _children(node: Node) -> tuple[Node, ...]:
-    match node:
-        case Call():
-            return node.args
-        case Items():
-            return node.items
-        case _:
-            return ()
-
-
 def _calls(node: Node) -> Iterator[Call]:
     if isinstance(node, Call):
         yield node
-    for child in _children(node):
+    for child in children(node):
         yield from _calls(child)
 
 
@@ -116,5 +107,5 @@ def _fields(node: Node, is_of_past_event: bool = False) -> Iterator[tuple[Field,
     if isinstance(node, Field):
         yield node, is_of_past_event
     inside = is_of_past_event or (isinstance(node, Call) and node.name in ("count", "sum"))
-    for child in _children(node):
+    for child in children(node):
         yield from _fields(child, inside)

@@ -135,6 +135,17 @@ class Call:
 Node = Literal | Field | Items | Call
 
 
+def children(node: Node) -> tuple[Node, ...]:
+    """The nodes right below one, in their order."""
+    match node:
+        case Call():
+            return node.args
+        case Items():
+            return node.items
+        case _:
+            return ()
+
+
 def _measure(node: Items | Call, children: Sequence[Node]) -> None:
     depth = 1 + max((child.depth for child in children), default=0)
     size = 1 + sum(child.size for child in children)

@@ -11,7 +11,19 @@ from typing import NoReturn
 from profiles.language import values
 from profiles.language.errors import LanguageError, Position
 from profiles.language.functions import FUNCTIONS, LITERAL_FUNCTIONS, MAX_ARGUMENTS, Notation
-from profiles.language.nodes import MAX_DEPTH, MAX_TEXT, ROOTS, Call, Field, Items, Literal, Node, null, text
+from profiles.language.nodes import (
+    MAX_DEPTH,
+    MAX_TEXT,
+    ROOTS,
+    Call,
+    Field,
+    Items,
+    Literal,
+    Node,
+    children,
+    null,
+    text,
+)
 from profiles.language.printer import AND, BINDING, RELATION
 from profiles.language.values import Money, Type
 
@@ -65,19 +77,9 @@ class ParsedText:
         """The error of a check of the tree, with its place in the text."""
         node = self.tree
         for index in error.path:
-            node = _children(node)[index]
+            node = children(node)[index]
         token = self.tokens[id(node)]
         return error.at(Position.of(self.source, token.offset), token.text)
-
-
-def _children(node: Node) -> tuple[Node, ...]:
-    match node:
-        case Call():
-            return node.args
-        case Items():
-            return node.items
-        case _:
-            return ()
 
 
 def parse_syntax(source: str) -> ParsedText:

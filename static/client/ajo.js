@@ -1,4 +1,4 @@
-// Copy buttons. Without this file the snippets can still be selected by hand.
+// Copy buttons, also of the administration. Without this file the snippets can still be selected by hand.
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {

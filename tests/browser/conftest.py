@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.management import call_command
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from ajo.core.models import Heartbeat
+from tests.mailbox import HOST, Mailbox
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 412, "height": 915}
@@ -69,6 +76,28 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 def browser_page(open_page: OpenPage) -> Page:
     """A page of 1280 × 900 in light colours."""
     return open_page()
+
+
+@pytest.fixture
+def product(
+    live_server: LiveServer, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """The address of a product with its demo, on a machine of one's own; both workers have just reported."""
+    monkeypatch.setenv("AJO_HOME", str(tmp_path))
+    settings.AJO_MAILBOX_OPEN = True
+    settings.AJO_PUBLIC_URL = live_server.url
+    call_command("seed_demo", profiles=40, stdout=StringIO())
+    for part in ("engine", "sender"):
+        Heartbeat.objects.create(part=part)
+    return live_server.url
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path, settings: Settings) -> Iterator[Mailbox]:
+    """A real mail server, to which configurations that name none send."""
+    with Mailbox(tmp_path) as running:
+        settings.AJO_MAILBOX_SMTP = f"{HOST}:{running.smtp_port}"
+        yield running
 
 
 @pytest.fixture

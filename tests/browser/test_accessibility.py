@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import StringIO
-from pathlib import Path
 from typing import Literal
 
 import pytest
 from django.conf import settings as product_settings
 from django.contrib import admin
-from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Page, expect
-from pytest_django import Settings
-from pytest_django.live_server_helper import LiveServer
 
-from ajo.core.models import Heartbeat, User
+from ajo.core.models import User
 from tests.browser import axe
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage, overflows
 
@@ -25,20 +20,6 @@ pytestmark = pytest.mark.browser
 PUBLIC = ["/", "/docs/", "/docs/demo/", "/docs/?q=event", "/api/v1/", "/admin/login/"]
 # Swagger UI puts a link into the button of each call. That is its markup, not ours.
 NOT_OURS = [".swagger-ui .opblock-summary-control"]
-
-
-@pytest.fixture
-def product(
-    live_server: LiveServer, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> str:
-    """The address of a product with its demo, on a machine of one's own; both workers have just reported."""
-    monkeypatch.setenv("AJO_HOME", str(tmp_path))
-    settings.AJO_MAILBOX_OPEN = True
-    settings.AJO_PUBLIC_URL = live_server.url
-    call_command("seed_demo", profiles=40, stdout=StringIO())
-    for part in ("engine", "sender"):
-        Heartbeat.objects.create(part=part)
-    return live_server.url
 
 
 def sign_in(page: Page, product: str, user: User) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -12,7 +11,6 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 from playwright.sync_api import Page, expect
-from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from channels import services
@@ -21,7 +19,7 @@ from profiles.models import AttributeDefinition
 from tests.browser import axe
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage, overflows
 from tests.factories import make_configuration, make_profile
-from tests.mailbox import HOST, Mailbox
+from tests.mailbox import Mailbox
 from tests.support import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -37,13 +35,6 @@ BODY = """<mjml>
 </mjml>"""
 
 OpenEditor = Callable[..., Page]
-
-
-@pytest.fixture
-def mailbox(tmp_path: Path, settings: Settings) -> Iterator[Mailbox]:
-    with Mailbox(tmp_path) as running:
-        settings.AJO_MAILBOX_SMTP = f"{HOST}:{running.smtp_port}"
-        yield running
 
 
 @pytest.fixture

@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from django.core.management import call_command
 from playwright.sync_api import Page, expect
 from pytest_django import Settings
-from pytest_django.live_server_helper import LiveServer
 
-from ajo.core.models import Heartbeat
 from profiles.models import Source
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage, overflows
 
 pytestmark = pytest.mark.browser
 PATHS = {"home": "/", "docs": "/docs/", "demo": "/docs/demo/", "search": "/docs/?q=event", "api": "/api/v1/"}
-
-
-@pytest.fixture
-def product(
-    live_server: LiveServer, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> str:
-    """The address of a product with its demo, on a machine of one's own; both workers have just reported."""
-    monkeypatch.setenv("AJO_HOME", str(tmp_path))
-    settings.AJO_MAILBOX_OPEN = True
-    settings.AJO_PUBLIC_URL = live_server.url
-    call_command("seed_demo", profiles=40, stdout=StringIO())
-    for part in ("engine", "sender"):
-        Heartbeat.objects.create(part=part)
-    return live_server.url
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -58,13 +58,6 @@ if (failure) { console.error(failure); process.exit(1); }
 
 
 @pytest.fixture
-def mailbox(tmp_path: Path, settings: Settings) -> Iterator[Mailbox]:
-    with Mailbox(tmp_path) as running:
-        settings.AJO_MAILBOX_SMTP = f"{HOST}:{running.smtp_port}"
-        yield running
-
-
-@pytest.fixture
 def url(
     mailbox: Mailbox, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
