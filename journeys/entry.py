@@ -22,10 +22,9 @@ from profiles.consumers import StreamEvent
 # has locked and passed over is waited for.
 READ_WAITS = """
 SELECT w.version_id, w.activity, w.instance_id, w.profile_id, w.visit, w.due_at, w.event_type_id, w.correlation,
-    i.entry_event_id, i.hops
+    w.entry_event_id, w.hops
 FROM unnest(%b::bigint[], %b::int[]) AS e(profile_id, event_type_id)
 JOIN journey_wait w ON w.profile_id = e.profile_id AND w.event_type_id = e.event_type_id
-JOIN journey_instance i ON i.id = w.instance_id
 WHERE w.event_type_id IS NOT NULL AND w.version_id = ANY(%b::bigint[])
 ORDER BY w.instance_id FOR UPDATE OF w
 """

@@ -25,16 +25,17 @@ WHERE i.profile_id = ANY(%b::bigint[]) ORDER BY i.entered_at, i.id
 """
 DELETE_WAITS = """
 DELETE FROM journey_wait WHERE instance_id = ANY(%b::bigint[])
-RETURNING instance_id, version_id, activity, visit, due_at, event_type_id, correlation
+RETURNING instance_id, version_id, activity, visit, due_at, event_type_id, correlation, entry_event_id, hops
 """
 MOVE_INSTANCES = """
 UPDATE journey_instance i SET profile_id = t.profile_id, entry_no = t.entry_no
 FROM unnest(%b::bigint[], %b::bigint[], %b::int[]) AS t(id, profile_id, entry_no) WHERE i.id = t.id
 """
 MOVE_WAITS = """
-INSERT INTO journey_wait (instance_id, version_id, activity, visit, profile_id, due_at, event_type_id, correlation)
+INSERT INTO journey_wait (instance_id, version_id, activity, visit, profile_id, due_at, event_type_id, correlation,
+    entry_event_id, hops)
 SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::int[], %b::bigint[], %b::timestamptz[], %b::int[],
-    %b::text[])
+    %b::text[], %b::uuid[], %b::smallint[])
 """
 END_INSTANCES = f"""
 WITH merged AS (

@@ -103,7 +103,8 @@ class JourneyInstance(models.Model):
 
     Key: (journey, profile, entry_no), entry_no counting that profile's walks from 1. `visit` counts the steps of the
     walk; every advance checks it, so what follows a claim happens once. Locks: under the profile's lock. Met by: the
-    journey clock and the stream step. No index names a changing column, so updates stay HOT.
+    journey clock and the stream step. No index names a changing column and half of each page is free, so updates stay
+    HOT.
     """
 
     class State(models.IntegerChoices):
@@ -133,7 +134,8 @@ class JourneyInstance(models.Model):
 
 
 class JourneyWait(models.Model):
-    """Where a waiting instance stands. Inserted and deleted, never updated: deleting it is the claim.
+    """Where a waiting instance stands. Inserted and deleted, never updated: deleting it is the claim. It carries what a
+    walk goes on with, so that the claim reads no other table.
 
     Key: instance. Locks: the clock locks waits with SKIP LOCKED and then their profiles, skipping busy ones; the stream
     step holds the profile and then waits for the wait. Met by: clock and event on the same instance.
@@ -149,6 +151,8 @@ class JourneyWait(models.Model):
         EventType, models.DO_NOTHING, db_constraint=False, db_index=False, null=True
     )
     correlation = models.TextField(null=True)
+    entry_event_id = models.UUIDField(null=True)
+    hops = models.SmallIntegerField(db_default=0)
 
     class Meta:
         db_table = "journey_wait"

@@ -44,19 +44,21 @@ WITH entered AS (
     INSERT INTO journey_instance (journey_id, version_id, profile_id, entry_no, activity, visit, state, hops,
         entry_event_id, entered_at)
     SELECT %(journey)s, %(version)s, id, 1, 'wait', 2, 0, 1, gen_random_uuid(), %(now)s::timestamptz
-    FROM profile ORDER BY id RETURNING id, version_id, activity, visit, profile_id
+    FROM profile ORDER BY id RETURNING id, version_id, activity, visit, profile_id,
+        entry_event_id, hops
 ), said AS (
     INSERT INTO journey_trail (trail_id, nth, version_id, activity, outcome, detail, at)
     VALUES (nextval('journey_trail_id'), 0, %(version)s, 'in', 'next', '', %(now)s) RETURNING trail_id
 ), logged AS (
     INSERT INTO journey_passage (instance_id, visit, trail_id) SELECT id, 1, trail_id FROM entered, said
 )
-INSERT INTO journey_wait (instance_id, version_id, activity, visit, profile_id, due_at)
-SELECT id, version_id, activity, visit, profile_id, %(due)s - (200000 - id) * interval '10 milliseconds' FROM entered
+INSERT INTO journey_wait (instance_id, version_id, activity, visit, profile_id, entry_event_id, hops, due_at)
+SELECT id, version_id, activity, visit, profile_id, entry_event_id, hops,
+    %(due)s - (200000 - id) * interval '10 milliseconds' FROM entered
 """
 FLOOR_SQL = """
 DROP TABLE IF EXISTS bench_floor;
-CREATE TABLE bench_floor (LIKE journey_instance) WITH (fillfactor = 70);
+CREATE TABLE bench_floor (LIKE journey_instance) WITH (fillfactor = 50);
 ALTER TABLE bench_floor ADD PRIMARY KEY (id), ADD COLUMN due_at timestamptz;
 INSERT INTO bench_floor SELECT *, entered_at FROM journey_instance
 """

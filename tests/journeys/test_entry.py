@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 
+from ajo.lib import sql
 from channels.models import CauseKind, Message, MessageClass, MessageDue, Variant
 from journeys import services
 from journeys.activities.base import Place
+from journeys.merging import merge_instances
 from journeys.models import JourneyInstance, JourneyWait, StepLog
 from tests.factories import NOW, make_profile
 from tests.journeys.helpers import (
@@ -19,6 +22,7 @@ from tests.journeys.helpers import (
     entry_box,
     line,
     link,
+    lock_profiles,
     make_cast_of_message,
     make_event,
     make_live,
@@ -192,6 +196,29 @@ def test_a_walk_that_our_own_reactions_wake_comes_to_the_limit_too() -> None:
     stream(make_event(profile.pk, "Opened", hops=3))
 
     assert walks_of(profile.pk)[0].hops == 4
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_what_follows_a_wait_knows_how_the_walk_began(is_merged: bool) -> None:
+    make_cast_of_message()
+    wait = box("wait", "test_parking", minutes=5)
+    make_live(line(entry_box(), wait, message_box(), box("end", "end")))
+    person, survivor = make_profile().pk, make_profile().pk
+    event = make_event(person, hops=2)
+    stream(event)
+    if is_merged:
+        with transaction.atomic(), sql.cursor() as cur:
+            lock_profiles(person, survivor)
+            merge_instances(cur, [(person, survivor)], NOW)
+
+    tick(NOW + timedelta(minutes=5))
+
+    message = Message.objects.get()
+    assert (message.profile_id, message.event_id, message.hops) == (
+        survivor if is_merged else person,
+        event.id,
+        3,
+    )
 
 
 # --- waits that an event ends --------------------------------------------------------------------------------
