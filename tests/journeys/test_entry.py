@@ -26,6 +26,7 @@ from tests.journeys.helpers import (
     make_cast_of_message,
     make_event,
     make_live,
+    message_box,
     stream,
     tick,
     waiting_graph,
