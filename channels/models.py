@@ -267,6 +267,7 @@ class SendHold(models.Model):
         CHANNEL = 1, _("A channel")
         CONFIGURATION = 2, _("A channel configuration")
         JOURNEY_VERSION = 3, _("A journey version")
+        CAMPAIGN_RUN = 4, _("A campaign run")  # of a notice too
 
     scope = models.SmallIntegerField(choices=Scope.choices)
     ref = models.BigIntegerField(db_default=0, help_text=_("The id of what is held; 0 for everything."))

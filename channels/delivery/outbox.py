@@ -42,10 +42,12 @@ _NAMES = {
     "opted_out": Consent.State.OPTED_OUT.value,
     "marketing": MessageClass.MARKETING.value,
     "journey": CauseKind.JOURNEY_INSTANCE.value,
+    "campaign": CauseKind.CAMPAIGN_RUN.value,
     "everything": SendHold.Scope.EVERYTHING.value,
     "a_channel": SendHold.Scope.CHANNEL.value,
     "a_configuration": SendHold.Scope.CONFIGURATION.value,
     "a_version": SendHold.Scope.JOURNEY_VERSION.value,
+    "a_run": SendHold.Scope.CAMPAIGN_RUN.value,
 }
 
 _DRAIN_TASKS = {Channel.EMAIL: "channels.tasks.drain_email"}
@@ -329,7 +331,8 @@ RETURNING d.message_id, d.reservations, coalesce(%(now)s::timestamptz, now()) AS
 _IS_HELD = """EXISTS (SELECT FROM send_hold h WHERE h.scope = %(everything)s
     OR (h.scope = %(a_channel)s AND h.ref = m.channel)
     OR (h.scope = %(a_configuration)s AND h.ref = m.configuration_id)
-    OR (h.scope = %(a_version)s AND m.cause_kind = %(journey)s AND h.ref = m.origin_id))"""
+    OR (h.scope = %(a_version)s AND m.cause_kind = %(journey)s AND h.ref = m.origin_id)
+    OR (h.scope = %(a_run)s AND m.cause_kind = %(campaign)s AND h.ref = m.origin_id))"""
 _LOAD = f"""
 SELECT m.id, m.profile_id, m.state, m.lease_until <= clock_timestamp() AS is_lease_over, m.lease_until,
     m.configuration_id, m.variant_id, m.event_id, m.context::text AS context, m.attempt, m.created_at,

@@ -357,10 +357,16 @@ def test_a_message_past_its_time_expires(queue: Queue, service: FakeService) -> 
 def test_a_held_message_stays_queued_until_it_is_let_go(
     queue: Queue, service: FakeService, configuration: ChannelConfiguration, scope: int
 ) -> None:
-    refs = {0: 0, 1: Channel.EMAIL, 2: configuration.pk, 3: 77}
-    hold = SendHold.objects.create(scope=scope, ref=refs[scope], reason="Legal asked.")
-    SendHold.objects.create(scope=SendHold.Scope.JOURNEY_VERSION, ref=1234, reason="Another one.")
-    queue(make_profile(), origin_id=77)
+    Scope = SendHold.Scope
+    refs = {Scope.EVERYTHING: 0, Scope.CHANNEL: Channel.EMAIL, Scope.CONFIGURATION: configuration.pk}
+    hold = SendHold.objects.create(scope=scope, ref=refs.get(Scope(scope), 77), reason="Legal asked.")
+    is_of_a_run = scope == Scope.CAMPAIGN_RUN
+    cause_kind = CauseKind.CAMPAIGN_RUN if is_of_a_run else CauseKind.JOURNEY_INSTANCE
+    # What has the same number, or the same kind, is somebody else.
+    other = Scope.JOURNEY_VERSION if is_of_a_run else Scope.CAMPAIGN_RUN
+    SendHold.objects.create(scope=other, ref=77, reason="Another one.")
+    SendHold.objects.create(scope=Scope.JOURNEY_VERSION, ref=1234, reason="Another one.")
+    queue(make_profile(), origin_id=77, cause_kind=cause_kind)
     for minutes in range(10):
         send(now=NOW + timedelta(minutes=2 * minutes))
     assert (states(), service.calls) == ({"Queued": 1}, [])
