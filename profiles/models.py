@@ -12,6 +12,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from profiles.lookups.columns import validate_columns
+
 
 def make_write_key() -> str:
     return f"wk_{secrets.token_urlsafe(24)}"
@@ -369,6 +371,113 @@ class AudienceRecheck(models.Model):
             models.Index(fields=["at"], name="audience_recheck_due"),
             models.Index(fields=["profile"], name="audience_recheck_profile"),
         ]
+
+
+class Lookup(models.Model):
+    """A table that rules and content look values up in, by a key: products with their stock, rides with their state.
+
+    Locks: an import takes the row; readers take nothing. Met by: two imports (the second waits).
+    """
+
+    key = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    key_label = models.CharField(
+        max_length=200, blank=True, help_text=_("What the key of a row is, such as SKU.")
+    )
+    columns = models.JSONField(
+        default=list,
+        validators=[validate_columns],
+        help_text=_('A list such as [{"name": "price", "type": "money"}].'),
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    changed_at = models.DateTimeField(null=True, editable=False, help_text=_("When its rows last changed."))
+
+    class Meta:
+        db_table = "lookup"
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class LookupRow(models.Model):
+    """The values at one key of a lookup: a JSON object with a member for each column that has a value there.
+
+    Key: (lookup, key). Locks: under the lookup's row. Met by: nobody but its holder; readers see the last commit.
+    """
+
+    pk = models.CompositePrimaryKey("lookup_id", "key")
+    lookup = models.ForeignKey(
+        Lookup, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="rows"
+    )
+    key = models.CharField(max_length=200)
+    values = models.JSONField()
+
+    class Meta:
+        db_table = "lookup_row"
+
+
+class CodePool(models.Model):
+    """Codes of which each is given once: discounts, tickets, invitations.
+
+    Locks: the row, by whoever takes or adds codes, for a transaction of a few statements. Met by: two takers (the
+    second waits, so it counts on from where the first stopped).
+    """
+
+    key = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    low_water = models.PositiveIntegerField(
+        default=100, help_text=_("With fewer codes left the pool is shown as running low.")
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "code_pool"
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Code(models.Model):
+    """A code, given or not. They are given in the order of their numbers: up to the highest taken, all are gone.
+
+    Keys: (pool, number) and (pool, code). Inserted under the pool's row, never changed.
+    """
+
+    pk = models.CompositePrimaryKey("pool_id", "number")
+    pool = models.ForeignKey(
+        CodePool, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="codes"
+    )
+    number = models.BigIntegerField()
+    code = models.CharField(max_length=200)
+
+    class Meta:
+        db_table = "code"
+        constraints = [models.UniqueConstraint(fields=["pool", "code"], name="code_once")]
+
+
+class TakenCode(models.Model):
+    """That a code was given, and to what: the id of a message, which gets the same code whenever it asks again.
+    A merge leaves the profile as it was.
+
+    Keys: (pool, taken_by) and (pool, number), so no code can be given twice. Inserted under the pool's row.
+    """
+
+    pk = models.CompositePrimaryKey("pool_id", "taken_by")
+    pool = models.ForeignKey(
+        CodePool, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="taken"
+    )
+    taken_by = models.BigIntegerField()
+    number = models.BigIntegerField()
+    profile = models.ForeignKey(Profile, models.DO_NOTHING, db_constraint=False, db_index=False)
+    taken_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "code_taken"
+        constraints = [models.UniqueConstraint(fields=["pool", "number"], name="code_taken_once")]
 
 
 class QuarantinedEvent(models.Model):
