@@ -318,6 +318,11 @@ CELERY_BEAT_SCHEDULE = {
     "audiences": {"task": "profiles.tasks.keep_audiences", "schedule": 1.0, "options": {"expires": 1.0}},
     "send email": {"task": "channels.tasks.drain_email", "schedule": 1.0, "options": {"expires": 1.0}},
     "journeys": {"task": "journeys.tasks.tick_journeys", "schedule": 1.0, "options": {"expires": 1.0}},
+    "audiences let in": {
+        "task": "journeys.tasks.read_audiences",
+        "schedule": 1.0,
+        "options": {"expires": 1.0},
+    },
     "step counts": {"task": "journeys.tasks.fold_step_counts", "schedule": 5.0, "options": {"expires": 5.0}},
     "settle versions": {
         "task": "journeys.tasks.settle_versions",

@@ -11,12 +11,13 @@ class JourneysConfig(AppConfig):
 
     def ready(self) -> None:
         from channels import usage as content_usage
-        from journeys import entry, merging, usage
-        from profiles import consumers
+        from journeys import entry, merging, readings, usage
+        from profiles import business_events, consumers
         from profiles.merging import register_merge
 
         import_kinds("journeys.activities")
         autodiscover_modules("activities")  # those of other installed apps
         consumers.register("journeys", entry.consume)
+        business_events.register("journeys", readings.begin)
         register_merge("journeys", merging.merge_instances)
         content_usage.register("journeys", usage.contents_in_use)

@@ -13,7 +13,7 @@ from journeys.activities import registry
 from journeys.activities.base import Activity
 from journeys.graph import Problem
 
-CATEGORIES = {"entry": _("Entries"), "action": _("Actions"), "flow": _("Flow")}
+CATEGORIES = {"entry": _("Entries"), "action": _("Actions"), "flow": _("Flow"), "exit": _("Exits")}
 """The groups of the step menu, in their order. A category without a name here is shown as it is, behind these."""
 
 
@@ -42,6 +42,7 @@ class KindJson(TypedDict):
     icon: str
     help: str
     is_entry: bool
+    is_exit: bool
     fields: list[rest.Described]
     defaults: dict[str, Any]
     ports: list[PortJson]
@@ -62,6 +63,7 @@ def kind_json(cls: type[Activity]) -> KindJson:
         "icon": cls.icon,
         "help": force_str(cls.help),
         "is_entry": cls.is_entry,
+        "is_exit": cls.is_exit,
         "fields": rest.describe(cls.Config),
         "defaults": defaults,
         "ports": box_json(cls(), defaults)["ports"],

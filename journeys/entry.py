@@ -1,4 +1,4 @@
-"""What events do to journeys: they end waits and let people in."""
+"""What events do to journeys: they take people out, end waits and let people in."""
 
 from __future__ import annotations
 
@@ -28,6 +28,16 @@ JOIN journey_wait w ON w.profile_id = e.profile_id AND w.event_type_id = e.event
 WHERE w.event_type_id IS NOT NULL AND w.version_id = ANY(%b::bigint[])
 ORDER BY w.instance_id FOR UPDATE OF w
 """
+# Of these people, all that wait in versions that the events may take them out of.
+READ_LEAVING = """
+SELECT w.version_id, w.activity, w.instance_id, w.profile_id, w.visit, w.due_at, w.event_type_id, w.correlation,
+    w.entry_event_id, w.hops
+FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[]) AS e(profile_id, journey_id, version_id)
+JOIN journey_instance i ON i.profile_id = e.profile_id AND i.journey_id = e.journey_id
+    AND i.version_id = e.version_id AND i.state = 0
+JOIN journey_wait w ON w.instance_id = i.id
+ORDER BY w.instance_id FOR UPDATE OF w
+"""
 DELETE_WAITS = "DELETE FROM journey_wait WHERE instance_id = ANY(%b::bigint[])"
 READ_HISTORIES = """
 SELECT t.profile_id, t.journey_id, coalesce(h.last_no, 0) AS last_no, h.active
@@ -43,7 +53,8 @@ SELECT nextval(pg_get_serial_sequence('journey_instance', 'id')) FROM generate_s
 
 
 def consume(events: Sequence[StreamEvent], now: datetime) -> None:
-    """Advance the waits that the events end and let in whom they let in, each walk up to its next wait.
+    """Take out whom the events take out, advance the waits that they end and let in whom they let in, each walk up to
+    its next wait.
 
     The profiles of the events are locked by the caller, in whose transaction this happens; their events come in the
     order in which they count. A number of statements that depends on neither their number nor that of the people.
@@ -59,11 +70,29 @@ def consume(events: Sequence[StreamEvent], now: datetime) -> None:
         waits = _Waits(cur, events, versions)
         doors = _Doors(cur, events, versions)
         for turn in _turns(events):
-            # Waits before entries: who leaves a journey by an event may enter it again by the same one.
+            # An exit counts before a wait that the same event would end, and both before entries: who leaves a journey
+            # by an event may enter it again by the same one.
+            if versions.left_by:
+                _note(passage.take_out(waits.leave(turn, passage)), waits, doors)
             _note(passage.advance(waits.wake(turn, passage)), waits, doors)
             _note(passage.advance(doors.let_in(turn, passage)), waits, doors)
         waits.delete_stored(cur)
         passage.write(cur)
+
+
+def let_in(cur: psycopg.Cursor[Any], events: Sequence[StreamEvent], rule: EntryRule, now: datetime) -> int:
+    """Let people, at most one event each, into one version; returns how many entered. The caller holds the profiles and
+    has read the versions in this transaction."""
+    versions = Versions(
+        running={rule.version.id: rule.version},
+        entered_by={event_type_id: [rule] for event_type_id in {event.event_type_id for event in events}},
+        left_by={},
+    )
+    passage = Passage(versions, now)
+    groups = _Doors(cur, events, versions).let_in(events, passage)
+    passage.advance(groups)
+    passage.write(cur)
+    return sum(map(len, groups.values()))
 
 
 def _note(done: Advanced, waits: _Waits, doors: _Doors) -> None:
@@ -90,31 +119,47 @@ class _Waits:
     def __init__(self, cur: psycopg.Cursor[Any], events: Sequence[StreamEvent], versions: Versions) -> None:
         self._versions = versions
         self._by_event: dict[tuple[int, int], dict[int, Parked]] = defaultdict(dict)
+        self._by_version: dict[tuple[int, int], dict[int, Parked]] = defaultdict(dict)
+        """(profile, version with exits) → what waits there."""
         self._claimed: list[int] = []
         pairs = list({(event.profile_id, event.event_type_id): None for event in events})
         cur.execute(
             READ_WAITS, [[pair[0] for pair in pairs], [pair[1] for pair in pairs], list(versions.running)]
         )
-        self.add(
-            Parked(
-                row.version_id,
-                row.activity,
-                Park(
-                    Walk(row.instance_id, row.profile_id, row.visit, row.entry_event_id, row.hops),
-                    row.due_at,
-                    row.event_type_id,
-                    row.correlation,
-                ),
-                is_stored=True,
-            )
-            for row in cur
-        )
+        self.add(map(_stored, cur))
+        leaving = {
+            (event.profile_id, version.journey_id, version.id): None
+            for event in events
+            for version in versions.left_by.get(event.event_type_id, ())
+        }
+        if leaving:
+            cur.execute(READ_LEAVING, [list(column) for column in zip(*leaving, strict=True)])
+            self.add(map(_stored, cur))
 
     def add(self, parked: Iterable[Parked]) -> None:
         for wait in parked:
+            walk = wait.park.walk
             if wait.park.event_type_id is not None:
-                walk = wait.park.walk
                 self._by_event[walk.profile_id, wait.park.event_type_id][walk.instance_id] = wait
+            if self._versions.running[wait.version_id].exits:
+                self._by_version[walk.profile_id, wait.version_id][walk.instance_id] = wait
+
+    def leave(
+        self, events: Sequence[StreamEvent], passage: Passage
+    ) -> dict[tuple[int, str, str], list[Walk]]:
+        """Claims the waits that these events (at most one of each profile) take people out of; the walks, by where they
+        stand and by which exit they leave."""
+        groups: dict[tuple[int, str, str], list[Walk]] = defaultdict(list)
+        for event in events:
+            for version in self._versions.left_by.get(event.event_type_id, ()):
+                standing = self._by_version.get((event.profile_id, version.id))
+                exits = version.exits[event.event_type_id] if standing else ()
+                exit_id = next((each for each in exits if version.admits(each, event)), None)
+                if standing is None or exit_id is None:
+                    continue
+                for wait in list(standing.values()):
+                    groups[version.id, wait.activity, exit_id].append(self._claim(wait, event, passage))
+        return groups
 
     def wake(self, events: Sequence[StreamEvent], passage: Passage) -> dict[tuple[int, str], list[Walk]]:
         """Claims the waits that these events (at most one of each profile) end; the walks, by where they stand."""
@@ -124,19 +169,22 @@ class _Waits:
             if not standing:
                 continue
             for wait in [wait for wait in standing.values() if self._is_woken(wait, event)]:
-                walk = wait.park.walk
-                del standing[walk.instance_id]
-                if wait.is_stored:
-                    self._claimed.append(walk.instance_id)
-                    passage.claim([walk])
-                else:
-                    passage.unpark(walk.instance_id)
-                # A walk that our own reactions keep waking must come to the limit as well.
-                hops = max(walk.hops, event.hops + 1)
-                groups[wait.version_id, wait.activity].append(
-                    walk._replace(hops=hops, wake=Wake.EVENT, event=event)
-                )
+                groups[wait.version_id, wait.activity].append(self._claim(wait, event, passage))
         return groups
+
+    def _claim(self, wait: Parked, event: StreamEvent, passage: Passage) -> Walk:
+        walk = wait.park.walk
+        if wait.park.event_type_id is not None:
+            self._by_event[walk.profile_id, wait.park.event_type_id].pop(walk.instance_id, None)
+        self._by_version[walk.profile_id, wait.version_id].pop(walk.instance_id, None)
+        if wait.is_stored:
+            self._claimed.append(walk.instance_id)
+            passage.claim([walk])
+        else:
+            passage.unpark(walk.instance_id)
+        # A walk that our own reactions keep waking must come to the limit as well.
+        hops = max(walk.hops, event.hops + 1)
+        return walk._replace(hops=hops, wake=Wake.EVENT, event=event)
 
     def _is_woken(self, wait: Parked, event: StreamEvent) -> bool:
         version = self._versions.running[wait.version_id]
@@ -147,6 +195,12 @@ class _Waits:
         """Before the new waits are written, which may be of the same instances."""
         if self._claimed:
             cur.execute(DELETE_WAITS, [self._claimed])
+
+
+def _stored(row: Any) -> Parked:
+    walk = Walk(row.instance_id, row.profile_id, row.visit, row.entry_event_id, row.hops)
+    park = Park(walk, row.due_at, row.event_type_id, row.correlation)
+    return Parked(row.version_id, row.activity, park, is_stored=True)
 
 
 @dataclass(slots=True)
@@ -166,12 +220,16 @@ class _Doors:
     """Who may enter where, kept up to date while the batch is walked."""
 
     def __init__(self, cur: psycopg.Cursor[Any], events: Sequence[StreamEvent], versions: Versions) -> None:
-        self._rules = versions.entered_by
+        self._rules = {
+            event.id: rules
+            for event in events
+            if (rules := _admitting(event, versions.entered_by.get(event.event_type_id, ())))
+        }
         asking: dict[tuple[int, int], list[str]] = defaultdict(
             list
         )  # (profile, journey) → the rule, once per event
         for event in events:
-            for rule in self._rules.get(event.event_type_id, ()):
+            for rule in self._rules.get(event.id, ()):
                 asking[event.profile_id, rule.version.journey_id].append(rule.re_entry)
         self._histories: dict[tuple[int, int], _History] = {}
         self._ids: Iterator[int] = iter(())
@@ -191,7 +249,7 @@ class _Doors:
         """The walks that these events (at most one of each profile) begin, at the entries of their versions."""
         groups: dict[tuple[int, str], list[Walk]] = defaultdict(list)
         for event in events:
-            for rule in self._rules.get(event.event_type_id, ()):
+            for rule in self._rules.get(event.id, ()):
                 if walk := self._enter(event, rule, passage):
                     groups[rule.version.id, rule.version.plan.entry].append(walk)
         return groups
@@ -220,3 +278,8 @@ class _Doors:
             for walk in walks:
                 if history := self._histories.get((walk.profile_id, journey_id)):
                     history.active -= 1
+
+
+def _admitting(event: StreamEvent, rules: Sequence[EntryRule]) -> Sequence[EntryRule]:
+    """The versions that this very event opens."""
+    return [rule for rule in rules if rule.version.admits(rule.version.plan.entry, event)]

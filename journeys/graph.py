@@ -58,6 +58,9 @@ class Plan:
     entry: str
     boxes: Mapping[str, Box]
 
+    def exits(self) -> list[Box]:
+        return [box for box in self.boxes.values() if box.activity.is_exit]
+
     def content_keys(self) -> set[str]:
         return {key for box in self.boxes.values() for key in box.activity.content_keys(box.config)}
 
@@ -250,7 +253,14 @@ class _Reading:
                 f"The journey has {len(entries)} entries, but people come in at one place. Delete"
                 f" {self._name(extra)}, or draw another journey for it.",
             )
+        exits = [box.id for box in self.boxes.values() if box.activity.is_exit]
         for source, target in links:
+            if target in exits:
+                self._error(
+                    source,
+                    f"A link leads from {self._name(source)} to the exit {self._name(target)}, which takes people from"
+                    " wherever they wait, so no way leads to it. Delete the link, or use an end.",
+                )
             if target in entries:
                 self._error(
                     source,
@@ -285,7 +295,8 @@ class _Reading:
             reached |= following
             frontier.extend(following)
         for box_id in self.boxes:
-            if box_id not in reached and not self.boxes[box_id].activity.is_entry:
+            activity = self.boxes[box_id].activity
+            if box_id not in reached and not activity.is_entry and not activity.is_exit:
                 self._warning(
                     box_id,
                     f"No way leads to {self._name(box_id)}, so nobody will ever come there. Connect it or delete it.",

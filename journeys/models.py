@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from profiles.models import EventType, Profile
+from profiles.models import Audience, EventType, Profile
 
 
 class Journey(models.Model):
@@ -168,6 +168,32 @@ class JourneyWait(models.Model):
         ]
 
 
+class AudienceReading(models.Model):
+    """A whole audience on its way into a version, because a business event came: how far it has been let in.
+
+    Key: (version, event). Locks: first of all, with SKIP LOCKED, then profiles in id order. Met by: two workers (one
+    skips). `read_through` is the last profile that was let in, and moves in the transaction that lets in the next.
+    """
+
+    version = models.ForeignKey(JourneyVersion, models.CASCADE, related_name="readings")
+    event_id = models.UUIDField()
+    event_type = models.ForeignKey(EventType, models.PROTECT, related_name="+")
+    audience = models.ForeignKey(Audience, models.PROTECT, related_name="+")
+    read_through = models.BigIntegerField(db_default=0)
+    entered = models.IntegerField(db_default=0)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "audience_reading"
+        constraints = [
+            models.UniqueConstraint(fields=["version", "event_id"], name="audience_read_once"),
+        ]
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(ended_at=None), name="audience_reading_open"),
+        ]
+
+
 class JourneyTrail(models.Model):
     """One step that walks made together: a trail is what some walks of a batch did, from one wait to the next.
 
@@ -214,6 +240,7 @@ class StepLog(models.Model):
         """What stands for the outcome of a step that left by no exit; an exit may not have such a name."""
 
         WAITS_AGAIN = "waits again", _("Waits again")  # on the same box
+        LEFT_EARLY = "left early", _("Left early")  # an exit took the walk away from where it waited
         ENDED = "ended", _("Ended")
         FAILED = "failed", _("Failed")
         STOPPED = "stopped", _("Stopped")

@@ -20,6 +20,8 @@ from ajo.lib import sql
 from journeys import graph
 from journeys.activities.base import Place
 from journeys.models import JourneyVersion
+from profiles.consumers import StreamEvent
+from profiles.models import EventType
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,12 @@ class CompiledVersion:
     journey_id: int
     plan: graph.Plan
     places: Mapping[str, Place]
+    exits: Mapping[int, Sequence[str]]
+    """Event type id → the exits that it may take people out by."""
+
+    def admits(self, box_id: str, event: StreamEvent) -> bool:
+        """Whether the event lets somebody in, or out, at this box."""
+        return self.plan.boxes[box_id].activity.admits(event, self.places[box_id])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,8 @@ class Versions:
     """Live and closed ones by id."""
     entered_by: Mapping[int, Sequence[EntryRule]]
     """Event type id → the live versions that it opens, at most one for each journey."""
+    left_by: Mapping[int, Sequence[CompiledVersion]]
+    """Event type id → the running versions that have an exit for it."""
 
 
 _compiled: dict[int, CompiledVersion] = {}
@@ -70,13 +80,16 @@ def read_versions(cur: psycopg.Cursor[Any]) -> Versions:
     _compile_missing([row.id for row in rows])
     running: dict[int, CompiledVersion] = {}
     entered_by: dict[int, list[EntryRule]] = defaultdict(list)
+    left_by: dict[int, list[CompiledVersion]] = defaultdict(list)
     for row in rows:
         if (version := _compiled.get(row.id)) is None:
             continue
         running[row.id] = version
+        for event_type_id in version.exits:
+            left_by[event_type_id].append(version)
         if row.state == JourneyVersion.State.LIVE:
             entered_by[row.entry_event_type_id].append(EntryRule(version, row.re_entry))
-    return Versions(running=running, entered_by=entered_by)
+    return Versions(running=running, entered_by=entered_by, left_by=left_by)
 
 
 def lock_versions() -> None:
@@ -94,7 +107,15 @@ def compile_version(version: JourneyVersion) -> CompiledVersion:
         place = Place(version.journey_id, version.pk, box.id, box.config, version.pins)
         prepared = box.activity.prepare(place)
         places[box.id] = Place(version.journey_id, version.pk, box.id, box.config, version.pins, prepared)
-    return CompiledVersion(id=version.pk, journey_id=version.journey_id, plan=plan, places=places)
+    return CompiledVersion(version.pk, version.journey_id, plan, places, _exits(plan))
+
+
+def _exits(plan: graph.Plan) -> Mapping[int, Sequence[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    for box in plan.exits():
+        for name in box.activity.event_names(box.config):
+            found[EventType.objects.get(name=name).pk].append(box.id)
+    return found
 
 
 def _compile_missing(version_ids: Sequence[int]) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from ajo.lib import sql
+from journeys.activities import registry
 from journeys.models import JourneyVersion, StepLog
 
 Word = StepLog.Word
-_NOT_PASSED = {Word.WAITS_AGAIN, Word.FAILED, Word.STOPPED, Word.MERGED}
+_NOT_PASSED = {Word.WAITS_AGAIN, Word.LEFT_EARLY, Word.FAILED, Word.STOPPED, Word.MERGED}
 
 _READ = """
 SELECT activity, outcome, sum(n)::bigint AS n FROM (
@@ -53,14 +54,16 @@ def counts(version: JourneyVersion) -> Counts:
             outcomes[activity][outcome] = n
     is_draft = version.state == JourneyVersion.State.DRAFT
     graph: Mapping[str, Any] = {} if is_draft else version.graph
-    box_ids = [activity["id"] for activity in graph.get("activities", [])]
+    kinds = {activity["id"]: activity["kind"] for activity in graph.get("activities", [])}
+    box_ids = list(kinds)
     links = {(link["from"], link.get("port", "next")): link["to"] for link in graph.get("links", [])}
     arrived = dict.fromkeys(box_ids, 0)
     for (source, port), target in links.items():
         arrived[target] += outcomes[source].get(port, 0)
     departed = {box_id: _sum_without(outcomes[box_id], {Word.WAITS_AGAIN}) for box_id in box_ids}
-    # The entry is the one box that people leave without having come to it by a link.
-    entries = set(box_ids) - set(links.values())
+    # People come to the entry, and to exits, by no link; by all but the exits they are new.
+    linkless = set(box_ids) - set(links.values())
+    entries = {box_id for box_id in linkless if not _is_exit(kinds[box_id])}
     entered = sum(departed[box_id] for box_id in entries)
     failed, stopped, merged = (
         sum(box.get(word, 0) for box in outcomes.values())
@@ -82,13 +85,17 @@ def counts(version: JourneyVersion) -> Counts:
         merged=merged,
         boxes={
             box_id: BoxCounts(
-                waiting=0 if box_id in entries else arrived[box_id] - departed[box_id],
+                waiting=0 if box_id in linkless else arrived[box_id] - departed[box_id],
                 passed=_sum_without(outcomes[box_id], _NOT_PASSED),
                 outcomes=outcomes[box_id],
             )
             for box_id in box_ids
         },
     )
+
+
+def _is_exit(kind: str) -> bool:
+    return kind in registry and registry.get(kind).is_exit
 
 
 def _sum_without(outcomes: Mapping[str, int], words: set[Word]) -> int:

@@ -23,9 +23,10 @@ from psycopg.rows import tuple_row
 
 from ajo.lib import sql
 from channels import delivery
+from channels.models import CauseKind
 from journeys.activities.base import Outcome, Park, Place, Wake, Walk
 from journeys.graph import Box
-from journeys.models import JourneyInstance
+from journeys.models import JourneyInstance, StepLog
 from journeys.plans import CompiledVersion, Versions, read_versions
 from journeys.tallies import LOG_LAST_STEP
 from profiles.services import update_attributes
@@ -225,6 +226,8 @@ class Passage:
         self._longer: dict[tuple[int, Step], int] = {}
         """(trail, one step more) → the trail of both."""
         self._drafts: list[delivery.Draft] = []
+        self._gone: dict[int, int] = {}
+        """Instance id → profile id of those whom an exit took out."""
 
     def claim(self, walks: Sequence[Walk]) -> None:
         """Take walks whose wait was deleted: nothing of them is written unless their visit is still the same."""
@@ -254,13 +257,34 @@ class Passage:
             self._close(place, walks, FAILED, done, "failed", reason=reason)
         return done
 
+    def take_out(self, groups: Mapping[tuple[int, str, str], list[Walk]]) -> Advanced:
+        """Lead walks from where they waited to an exit: (version id, activity, exit) → walks that are claimed."""
+        following: dict[tuple[int, str], list[Walk]] = defaultdict(list)
+        for (version_id, activity, exit_id), walks in groups.items():
+            place = self._versions.running[version_id].places[activity]
+            following[version_id, exit_id] += _arriving(
+                walks, self._follow(place, walks, StepLog.Word.LEFT_EARLY.value, NOTHING)
+            )
+            self._gone.update({walk.instance_id: walk.profile_id for walk in walks})
+        return self.advance(following)
+
     def write(self, cur: psycopg.Cursor[Any]) -> None:
-        """Write positions, waits and step log in one statement, then the messages of those that it moved."""
+        """Write positions, waits and step log in one statement, then the messages of those that it moved.
+
+        What is queued for those whom an exit took out is withheld, also what this very batch has queued.
+        """
         refused = self._write_steps(cur)
         if refused:
             logger.error("%d journey steps were refused because somebody else made them first.", len(refused))
         if drafts := [draft for draft in self._drafts if draft.cause_id not in refused]:
             delivery.enqueue(drafts, self._now)
+        if self._gone:
+            delivery.withhold_queued(
+                list(self._gone.values()),
+                reason="The person left the journey early.",
+                cause_kind=CauseKind.JOURNEY_INSTANCE.value,
+                cause_ids=list(self._gone),
+            )
 
     def _step(
         self,

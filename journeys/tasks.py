@@ -7,7 +7,7 @@ from celery import shared_task
 
 from ajo.lib import doorbell, sql
 from ajo.lib.claiming import drain
-from journeys import runner, services, tallies
+from journeys import readings, runner, services, tallies
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +18,14 @@ def tick_journeys() -> None:
     with sql.outage_in_a_line(logger):
         if not drain(lambda: runner.take_due_batch(_now())).is_empty:
             doorbell.ring(tick_journeys.name)
+
+
+@shared_task(ignore_result=True)
+def read_audiences() -> None:
+    """Let in the audiences that business events have opened journeys for."""
+    with sql.outage_in_a_line(logger):
+        if not drain(lambda: readings.read_piece(_now())).is_empty:
+            doorbell.ring(read_audiences.name)
 
 
 @shared_task(ignore_result=True)

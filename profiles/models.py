@@ -73,6 +73,7 @@ class EventKind(models.IntegerChoices):
     SCREEN = 4
     GROUP = 5
     ALIAS = 6
+    BUSINESS = 7  # no call of Segment's: it is about nobody in particular
 
 
 # The event types of the calls that have no name of their own.
@@ -142,6 +143,24 @@ class Event(models.Model):
 
     class Meta:
         db_table = "event"
+
+
+class BusinessEvent(models.Model):
+    """Something that happened and is about no single person; its properties stand in the `event` with its id.
+
+    Key: id, and message_id. Met by: two reports of the same (the second waits
+    for the first one's commit).
+    """
+
+    id = models.UUIDField(primary_key=True)
+    message_id = models.CharField(max_length=200, unique=True)
+    event_type = models.ForeignKey(EventType, models.PROTECT, related_name="+")
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "business_event"
+        permissions = [("report_businessevent", _("Can report a business event"))]
 
 
 class ProfileQuerySet(models.QuerySet["Profile"]):

@@ -20,7 +20,7 @@ from profiles.models import Channel
 
 SETTINGS = {"journey activity": "Config", "channel provider": "Settings"}
 KINDS = [(registry, cls) for registry in (activities, providers) for cls in registry]
-WIDGETS = {"", "content", "configuration", "event", "attribute", "expression", "json", "textarea"}
+WIDGETS = {"", "content", "configuration", "event", "audience", "attribute", "expression", "json", "textarea"}
 KEY = re.compile(r"[a-z][a-z0-9_]*\Z")
 every_kind = pytest.mark.parametrize(("registry", "cls"), KINDS, ids=[cls.kind for _, cls in KINDS])
 every_activity = pytest.mark.parametrize("cls", list(activities), ids=lambda cls: cls.kind)

@@ -61,6 +61,7 @@ _EVERYTHING = {
     "channels.sendhold": "view add change delete",
     "channels.suppression": "view add delete",
     "profiles.profile": "view change",
+    "profiles.businessevent": "report_businessevent",
     "profiles.eventtype": "view",
     "profiles.attributedefinition": "view add change delete",
     "profiles.source": "view add change",
@@ -118,6 +119,7 @@ ROLES = (
         | {
             "channels.channelconfiguration": "view",
             "profiles.attributedefinition": "view add change",
+            "profiles.businessevent": "report_businessevent",
             "profiles.source": "view add change",
             "profiles.quarantinedevent": "view",
             "core.apikey": "view add change",

@@ -20,6 +20,9 @@ class Scope:
 SCOPES: dict[str, Scope] = {
     "catalogue:read": Scope(_("Read the names of activities, events, attributes and channel configurations")),
     "profiles:read": Scope(_("Read profiles and their timelines"), ("profiles.view_profile",)),
+    "business-events:write": Scope(
+        _("Report what happens in the business"), ("profiles.report_businessevent",)
+    ),
     "profiles:write": Scope(_("Note what profiles consent to"), ("profiles.change_profile",)),
     "journeys:read": Scope(_("Read journeys, their counts and who is in them"), ("journeys.view_journey",)),
     "journeys:write": Scope(

@@ -270,6 +270,7 @@ class VersionRow(NamedTuple):
 _LEFT = {
     "failed": ("error", gettext_lazy("Failed in the journey “%(journey)s”"), "danger"),
     "stopped": ("stop_circle", gettext_lazy("Taken out of the journey “%(journey)s”"), "warning"),
+    "left early": ("logout", gettext_lazy("Left the journey “%(journey)s” early"), "warning"),
     "merged": ("call_merge", gettext_lazy("Taken out of the journey “%(journey)s”"), "warning"),
 }
 

@@ -115,6 +115,9 @@ class Activity:
     """Validates the activity's settings; gives the API schema and the form that the canvas draws."""
     is_entry: ClassVar[bool] = False
     """People come in here and go on at once: an entry parks nobody."""
+    is_exit: ClassVar[bool] = False
+    """No way leads here or on. Whoever waits anywhere in the journey comes here, and leaves, by an event that it
+    admits."""
     may_park: ClassVar[bool] = False
     """Walks may wait here."""
     optional_ports: ClassVar[frozenset[str]] = frozenset()
@@ -153,6 +156,14 @@ class Activity:
     def prepare(self, place: Place) -> Any:
         """What `step` needs of a published version again and again, found once per process (may read the database)."""
         return None
+
+    def let_in_at_once(self, config: Mapping[str, Any]) -> str:
+        """Of an entry that a business event opens: the key of the audience that comes in. Empty for all others."""
+        return ""
+
+    def admits(self, event: StreamEvent, place: Place) -> bool:
+        """Of an entry or an exit: does this event, which has the name that it listens to, let the person in, or out?"""
+        return True
 
     def wakes(self, event: StreamEvent, correlation: str | None, place: Place) -> bool:
         """Does this event, which has the type that the walk waits for, end its wait?"""

@@ -40,6 +40,7 @@ class ActivityKindSerializer(serializers.Serializer[Any]):
     icon = serializers.CharField()
     help = serializers.CharField(allow_blank=True)
     is_entry = serializers.BooleanField()
+    is_exit = serializers.BooleanField()
     fields = serializers.ListField(  # type: ignore[assignment]
         child=serializers.DictField(), help_text="The form of its settings: name, label, help, type, limits."
     )

@@ -12,12 +12,12 @@ import psycopg
 from django.conf import settings
 
 from profiles import own_events
+from profiles.audiences import ENTERED, LEFT
 from profiles.audiences.rules import Rule, compile_rule
 from profiles.catalog import read_catalog
 from profiles.language import Catalog, Columns, change_to_sql, changes_with_time, condition_to_sql
 from profiles.own_events import OwnEvent
 
-ENTERED, LEFT = "$audience_entered", "$audience_left"
 AT_ONCE = 50
 """Audiences in one statement: each costs parameters, of which a statement has 65,535."""
 

@@ -195,7 +195,7 @@ def recount(version: JourneyVersion) -> dict[str, Any]:
     for activity, outcome in StepLog.objects.filter(version=version).values_list("activity", "outcome"):
         steps[activity][outcome] += 1
     boxes = [] if version.state == JourneyVersion.State.DRAFT else version.graph["activities"]
-    staying = {"waits again", "failed", "stopped", "merged"}
+    staying = {"waits again", "left early", "failed", "stopped", "merged"}
     return {
         "version": version.number,
         "entered": walks.total(),

@@ -29,7 +29,9 @@ def test_a_kind_whose_settings_are_missing_still_says_its_exits() -> None:
     assert [port["id"] for port in kinds["message"]["ports"]] == ["next"]
     assert [port["id"] for port in kinds["split"]["ports"]] == ["a", "b"]
     assert kinds["end"]["ports"] == []
-    assert [kind for kind, each in kinds.items() if each["is_entry"]] == ["event_entry"]
+    entries = {kind for kind, each in kinds.items() if each["is_entry"]}
+    assert entries == {"event_entry", "audience_entry", "business_entry"}
+    assert {kind for kind, each in kinds.items() if each["is_exit"]} == {"exit_on_event", "exit_on_audience"}
 
 
 def test_boxes_say_exits_and_words() -> None:

@@ -171,19 +171,19 @@ class History:
         self.journey = make_live(self.graph(), re_entry="after_end").journey
 
     def graph(self) -> dict[str, Any]:
-        """People wait, are reminded until they buy, may meet a box that breaks for two of them, and end."""
+        """People wait, are reminded until they buy, may meet a box that breaks for two of them, and end; or move away."""
         drawn = line(
             entry_box(),
             box("wait", "test_parking", minutes=3, event="Bought", again=2),
             box("trap", "test_parking", minutes=2, breaks_on=self.chance.sample(self.people, 2)),
             box("end", "end"),
         )
-        drawn["activities"].append(message_box())
+        drawn["activities"] += [message_box(), box("out", "exit_on_event", event="Moved")]
         drawn["links"] += [link("wait", "hello", "late"), link("hello", "wait")]
         return drawn
 
     def events(self) -> None:
-        names = self.chance.choices(["Signed Up", "Bought"], k=self.chance.randint(1, 8))
+        names = self.chance.choices(["Signed Up", "Bought", "Moved"], [4, 4, 1], k=self.chance.randint(1, 8))
         stream(*[make_event(self.chance.choice(self.people), name) for name in names], now=self.now)
 
     def clock(self) -> None:

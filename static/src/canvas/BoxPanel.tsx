@@ -33,7 +33,7 @@ function Settings({ id }: { id: string }) {
       footer={
         mayEdit && (
           <>
-            {!box.isEntry && (
+            {!box.isLinkless && (
               <button type="button" className="jc-button" onClick={() => editor.duplicate(id)}>
                 <Icon name="content_copy" /> Duplicate
               </button>

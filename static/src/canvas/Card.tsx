@@ -30,7 +30,7 @@ export const Card = memo(function Card({ data }: { data: CardData }) {
 
   return (
     <div className={`jc-node jc-tone-${box.tone}`} onFocus={bringIntoView}>
-      {!box.isEntry && <Handle type="target" position={Position.Top} className="jc-target" isConnectableStart={false} />}
+      {!box.isLinkless && <Handle type="target" position={Position.Top} className="jc-target" isConnectableStart={false} />}
       <button
         type="button"
         className={`jc-card nopan${isSelected ? " is-selected" : ""}${box.errors ? " has-errors" : ""}`}

@@ -144,12 +144,13 @@ export function showSpot(flow: ReactFlowInstance, spot: Spot): void {
 }
 
 function mayConnect(
-  kinds: ReadonlyMap<string, { is_entry: boolean }>,
+  kinds: ReadonlyMap<string, { is_entry: boolean; is_exit: boolean }>,
   graph: { activities: { id: string; kind: string }[] },
   connection: Connection,
 ): boolean {
   const target = graph.activities.find((activity) => activity.id === connection.target);
-  return target !== undefined && connection.source !== connection.target && !kinds.get(target.kind)?.is_entry;
+  const kind = kinds.get(target?.kind ?? "");
+  return target !== undefined && connection.source !== connection.target && !kind?.is_entry && !kind?.is_exit;
 }
 
 /** No movement for those who asked for none. */

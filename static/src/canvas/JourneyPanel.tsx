@@ -1,7 +1,8 @@
 import { useState } from "react";
 
 import { Side } from "./Side";
-import { useEditor, useEditorState } from "./store";
+import { Icon } from "../shared/Icon";
+import { shownGraph, useEditor, useEditorState } from "./store";
 
 export function JourneyPanel() {
   const editor = useEditor();
@@ -11,6 +12,9 @@ export function JourneyPanel() {
   const [name, setName] = useState(journey.name);
   const [description, setDescription] = useState(journey.description);
   const mayChange = editor.boot.may.change;
+  const graph = useEditorState(shownGraph);
+  const boxes = useEditorState((state) => state.shown?.boxes ?? state.boxes);
+  const exits = graph.activities.filter((activity) => editor.kinds.get(activity.kind)?.is_exit);
   const store = (): void => {
     const isChanged = name.trim() !== journey.name || description !== journey.description;
     if (isChanged && name.trim()) void editor.describe(name.trim(), description);
@@ -42,6 +46,30 @@ export function JourneyPanel() {
           </label>
         ))}
       </fieldset>
+      <section className="jc-versions" aria-label="Leaving early">
+        <h3>Leaving early</h3>
+        <ul>
+          {exits.map((activity) => (
+            <li key={activity.id}>
+              <button type="button" onClick={() => editor.select(activity.id)}>
+                <span className="jc-version">{editor.labelOf(activity)}</span>
+                <span className="jc-when">{boxes[activity.id]?.summary || "Not set up yet"}</span>
+              </button>
+            </li>
+          ))}
+        </ul>
+        {exits.length === 0 && <p className="jc-hint">Everybody walks to an end.</p>}
+        {mayChange && shown === null && (
+          <button
+            type="button"
+            className="jc-button"
+            aria-haspopup="dialog"
+            onClick={(event) => editor.set({ menu: { place: "exit", anchor: event.currentTarget.getBoundingClientRect() } })}
+          >
+            <Icon name="add" /> Add an exit
+          </button>
+        )}
+      </section>
       <section className="jc-versions" aria-label="Versions">
         <h3>Versions</h3>
         <ul>

@@ -3,7 +3,7 @@ import type { KeyboardEvent } from "react";
 import { createPortal } from "react-dom";
 
 import { Icon } from "../shared/Icon";
-import type { Place } from "./graph";
+import type { Loose, Place } from "./graph";
 import { useEditor, useEditorState } from "./store";
 import type { Kind } from "./types";
 
@@ -24,7 +24,7 @@ export function StepMenu() {
   return menu && createPortal(<Menu key={JSON.stringify(menu.place)} {...menu} />, document.body);
 }
 
-function Menu({ place, anchor }: { place: Place | "entry"; anchor: DOMRect }) {
+function Menu({ place, anchor }: { place: Place | Loose; anchor: DOMRect }) {
   const editor = useEditor();
   const [text, setText] = useState("");
   const [active, setActive] = useState(0);
@@ -136,17 +136,19 @@ function rank({ label, help }: Option, wanted: string): number {
   return help.toLowerCase().includes(wanted) ? 2 : NO_MATCH;
 }
 
-function options(editor: ReturnType<typeof useEditor>, place: Place | "entry"): Option[] {
-  const kinds = [...editor.kinds.values()].filter((kind) => kind.is_entry === (place === "entry"));
+function options(editor: ReturnType<typeof useEditor>, place: Place | Loose): Option[] {
+  const kinds = [...editor.kinds.values()].filter(
+    (kind) => kind.is_entry === (place === "entry") && kind.is_exit === (place === "exit"),
+  );
   const steps = kinds.map((kind) => asOption(editor, kind, place));
   const order = [...new Set([...Object.keys(editor.boot.categories), ...kinds.map((kind) => kind.category)])];
   const sorted = order.flatMap((category) =>
     steps.filter((_step, index) => kinds[index]!.category === category),
   );
-  return place === "entry" ? sorted : [...sorted, ...ways(editor, place)];
+  return place === "entry" || place === "exit" ? sorted : [...sorted, ...ways(editor, place)];
 }
 
-function asOption(editor: ReturnType<typeof useEditor>, kind: Kind, place: Place | "entry"): Option {
+function asOption(editor: ReturnType<typeof useEditor>, kind: Kind, place: Place | Loose): Option {
   return {
     group: editor.boot.categories[kind.category] ?? kind.category,
     label: kind.label,
@@ -159,10 +161,10 @@ function asOption(editor: ReturnType<typeof useEditor>, kind: Kind, place: Place
 
 /** The keyboard's way to draw a line to a card that is there, or to cut one. */
 function ways(editor: ReturnType<typeof useEditor>, place: Place): Option[] {
-  const targets = editor.doc.graph.activities.filter(
-    (activity) =>
-      activity.id !== place.from && activity.id !== place.to && !editor.kinds.get(activity.kind)?.is_entry,
-  );
+  const targets = editor.doc.graph.activities.filter((activity) => {
+    const kind = editor.kinds.get(activity.kind);
+    return activity.id !== place.from && activity.id !== place.to && !kind?.is_entry && !kind?.is_exit;
+  });
   const found: Option[] = targets.map((activity) => ({
     group: "Go to a card that is there",
     label: `Go to ${editor.labelOf(activity)}`,

@@ -13,6 +13,9 @@ export function activityOf(graph: Graph, id: string): Activity | undefined {
   return graph.activities.find((activity) => activity.id === id);
 }
 
+/** What stands for a place of its own: a new entry, or an exit, to which no line leads. */
+export type Loose = "entry" | "exit";
+
 /** An id that no box has: the kind, with a number when it is taken. */
 export function freeId(graph: Graph, kind: string): string {
   const taken = new Set(graph.activities.map((activity) => activity.id));
@@ -33,7 +36,7 @@ export function portsOf(graph: Graph, boxes: Boxes, kinds: Map<string, Kind>, ac
 
 /** The kind that ends a walk: one without exits and without anything to fill in. */
 export function endKind(kinds: Iterable<Kind>): Kind | undefined {
-  return [...kinds].find((kind) => !kind.is_entry && kind.ports.length === 0 && kind.fields.length === 0);
+  return [...kinds].find((kind) => !kind.is_entry && !kind.is_exit && kind.ports.length === 0 && kind.fields.length === 0);
 }
 
 function made(graph: Graph, kind: Kind): Activity {
@@ -66,10 +69,21 @@ export function insert(graph: Graph, kind: Kind, place: Place, end: Kind | undef
   return [first ? ended : withoutBareEnd(ended, place.to), activity.id];
 }
 
-/** Let people in: a new entry, which leads to the first box that nothing leads to. */
-export function addEntry(graph: Graph, kind: Kind, end: Kind | undefined): [Graph, string] {
+/** A box that stands beside the others: no line leads to it. */
+export function addExit(graph: Graph, kind: Kind): [Graph, string] {
   const activity = made(graph, kind);
-  const root = rootsOf(graph)[0];
+  return [{ ...graph, activities: [...graph.activities, activity] }, activity.id];
+}
+
+/** Let people in: a new entry, which leads to the first box that nothing leads to, unless `isExit`. */
+export function addEntry(
+  graph: Graph,
+  kind: Kind,
+  end: Kind | undefined,
+  isExit: (id: string) => boolean,
+): [Graph, string] {
+  const activity = made(graph, kind);
+  const root = rootsOf(graph).find((id) => !isExit(id));
   const [first, ...others] = kind.ports;
   const drawn: Graph = {
     activities: [activity, ...graph.activities],

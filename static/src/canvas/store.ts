@@ -4,7 +4,7 @@ import { createContext, useContext, useSyncExternalStore } from "react";
 
 import { ApiProblem, call } from "../shared/api";
 import * as graphs from "./graph";
-import type { Place } from "./graph";
+import type { Loose, Place } from "./graph";
 import * as histories from "./history";
 import type { History } from "./history";
 import type {
@@ -49,8 +49,8 @@ export interface State {
   selected: string | null;
   panel: Panel | null;
   view: "map" | "list";
-  /** Where a step is about to be put; "entry" while an entry is chosen. */
-  menu: { place: Place | "entry"; anchor: DOMRect } | null;
+  /** Where a step is about to be put. */
+  menu: { place: Place | Loose; anchor: DOMRect } | null;
   removing: string | null;
   asking: VerbName | null;
   counts: Counts | null;
@@ -131,18 +131,24 @@ export class Editor {
     return activity ? this.labelOf(activity) : id;
   }
 
+  private isExit(id: string): boolean {
+    return this.kinds.get(graphs.activityOf(this.doc.graph, id)?.kind ?? "")?.is_exit ?? false;
+  }
+
   // --- changing the draft ------------------------------------------------------------------------------------
 
   change(name: string, graph: Graph, key = ""): void {
     this.write(name, { ...this.doc, graph }, key);
   }
 
-  insert(kind: Kind, place: Place | "entry"): void {
+  insert(kind: Kind, place: Place | Loose): void {
     const end = graphs.endKind(this.kinds.values());
     const [graph, id] =
-      place === "entry"
-        ? graphs.addEntry(this.doc.graph, kind, end)
-        : graphs.insert(this.doc.graph, kind, place, end);
+      place === "exit"
+        ? graphs.addExit(this.doc.graph, kind)
+        : place === "entry"
+          ? graphs.addEntry(this.doc.graph, kind, end, (box) => this.isExit(box))
+          : graphs.insert(this.doc.graph, kind, place, end);
     this.change(`Added ${kind.label}`, graph);
     this.set({ menu: null });
     this.select(kind.fields.length > 0 ? id : null);

@@ -86,6 +86,7 @@ export interface Kind {
   icon: string;
   help: string;
   is_entry: boolean;
+  is_exit: boolean;
   fields: Field[];
   defaults: Config;
   ports: Port[];

@@ -2,14 +2,15 @@ import { activityOf } from "./graph";
 import { shownGraph, useEditor, useEditorState } from "./store";
 import type { BoxCount } from "./types";
 
-const TONES = new Set(["entry", "action", "flow"]);
+const TONES = new Set(["entry", "action", "flow", "exit"]);
 
 export interface BoxView {
   title: string;
   summary: string;
   icon: string;
   tone: string;
-  isEntry: boolean;
+  /** No line leads here: people come in, or are taken here from wherever they wait. */
+  isLinkless: boolean;
   problems: number;
   errors: boolean;
   count: BoxCount | null;
@@ -34,7 +35,7 @@ export function useBox(id: string): BoxView {
     summary: shown,
     icon: kind?.icon ?? "help",
     tone: kind && !isEnd && TONES.has(kind.category) ? kind.category : "other",
-    isEntry: kind?.is_entry ?? false,
+    isLinkless: kind !== undefined && (kind.is_entry || kind.is_exit),
     problems,
     errors,
     count,

@@ -37,6 +37,11 @@ export const PICKED: Record<string, Source> = {
     item: (row) => ({ value: text(row["name"]), label: text(row["name"]), detail: "" }),
     placeholder: "Choose or type an event",
   },
+  audience: {
+    path: "audiences/",
+    item: (row) => ({ value: text(row["key"]), label: text(row["name"]), detail: text(row["state"]) }),
+    placeholder: "Choose an audience",
+  },
   attribute: {
     path: "attributes/",
     item: (row) => ({ value: text(row["key"]), label: text(row["label"]), detail: text(row["type"]) }),
