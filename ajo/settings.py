@@ -307,6 +307,7 @@ CELERY_TASK_DEFAULT_QUEUE = "tick"
 CELERY_TASK_ROUTES = {
     "profiles.tasks.drain_stream": {"queue": "stream"},
     "channels.tasks.drain_email": {"queue": "send_email"},
+    "campaigns.tasks.freeze_recipients": {"queue": "fanout"},
     "ajo.core.tasks.beat_sender": {"queue": "send_email"},
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
@@ -329,6 +330,9 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60.0},
     },
+    "campaigns": {"task": "campaigns.tasks.start_due_runs", "schedule": 1.0, "options": {"expires": 1.0}},
+    "recipients": {"task": "campaigns.tasks.freeze_recipients", "schedule": 1.0, "options": {"expires": 1.0}},
+    "settle runs": {"task": "campaigns.tasks.settle_runs", "schedule": 5.0, "options": {"expires": 5.0}},
     "heartbeat of the engine": {
         "task": "ajo.core.tasks.beat_engine",
         "schedule": 2.0,

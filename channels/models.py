@@ -212,6 +212,14 @@ class Message(models.Model):
                 name="message_once",
             )
         ]
+        indexes = [
+            # The recipients of a run, in the order in which an all-clear follows them. Others do not pay for it.
+            models.Index(
+                fields=["cause_id", "profile"],
+                condition=models.Q(cause_kind=CauseKind.CAMPAIGN_RUN),
+                name="message_of_run",
+            )
+        ]
 
     def __str__(self) -> str:
         return gettext("Message %(id)s") % {"id": self.pk}

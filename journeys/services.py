@@ -13,8 +13,8 @@ from django.db import DataError, IntegrityError, models, transaction
 
 from ajo.core.models import AuditEvent, User
 from ajo.lib import doorbell, lifecycle
-from channels import delivery
-from channels.models import CauseKind, ContentVersion
+from channels import delivery, readiness
+from channels.models import CauseKind
 from journeys import graph as graphs
 from journeys.graph import Level, Problem
 from journeys.models import Journey, JourneyVersion, ReEntry
@@ -142,7 +142,11 @@ def publish_journey(*, journey: Journey, user: User | None, now: datetime) -> Jo
         event_types = {
             name: EventType.objects.get_or_create(name=name)[0] for name in sorted(plan.event_names())
         }
-        pins = {key: _current_content_version(key).pk for key in sorted(plan.content_keys())}
+        pins = {
+            key: version.pk
+            for key in sorted(plan.content_keys())
+            if (version := readiness.current_version(key)) is not None  # the check has found one for each
+        }
         lock_versions()
         previous = journey.versions.filter(state__in=[State.LIVE, State.PAUSED]).first()
         if previous and previous.state == State.PAUSED:
@@ -157,11 +161,6 @@ def publish_journey(*, journey: Journey, user: User | None, now: datetime) -> Jo
         )  # fmt: skip
         AuditEvent.record("publish_journey", journey, user=user, version=draft.number, pins=pins)
     return draft
-
-
-def _current_content_version(key: str) -> ContentVersion:
-    published = ContentVersion.objects.filter(content__key=key, state=ContentVersion.State.PUBLISHED)
-    return published.filter(variants__isnull=False).order_by("-number")[0]
 
 
 def pause_journey(*, journey: Journey, user: User | None) -> JourneyVersion:

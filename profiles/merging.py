@@ -17,7 +17,11 @@ Merge = Callable[[psycopg.Cursor[Any], Pairs, datetime], None]
 """merge(cur, pairs, now): move what the losers have, in the transaction that holds both profiles' locks. After it no
 wait may stand and no message may be queued on a loser."""
 
+Lock = Callable[[psycopg.Cursor[Any], Pairs], None]
+"""lock(cur, pairs): what a room locks before anything of anybody is moved, so that nobody waits with moved rows."""
+
 _merges: dict[str, Merge] = {}
+_locks: dict[str, Lock] = {}
 
 _PAIRS = """
 pair AS MATERIALIZED (
@@ -61,13 +65,16 @@ WITH {_PAIRS} UPDATE identity i SET profile_id = pair.survivor FROM pair WHERE i
 _MERGED = f"WITH {_PAIRS} UPDATE profile p SET merged_into = pair.survivor FROM pair WHERE p.id = pair.loser"
 
 
-def register_merge(name: str, merge: Merge) -> None:
+def register_merge(name: str, merge: Merge, *, lock: Lock | None = None) -> None:
     """Called in an app's ready(). A name stands once; registering it again replaces it (tests do)."""
     _merges[name] = merge
+    if lock is not None:
+        _locks[name] = lock
 
 
 def unregister_merge(name: str) -> None:
     _merges.pop(name, None)
+    _locks.pop(name, None)
 
 
 def merge_profiles(cur: psycopg.Cursor[Any], pairs: Pairs, now: datetime) -> None:
@@ -78,6 +85,8 @@ def merge_profiles(cur: psycopg.Cursor[Any], pairs: Pairs, now: datetime) -> Non
     """
     if not pairs:
         return
+    for lock in list(_locks.values()):
+        lock(cur, pairs)
     named = {"losers": [loser for loser, _ in pairs], "survivors": [survivor for _, survivor in pairs]}
     _merge_attributes(cur, pairs)
     cur.execute(_ROLLUP, {**named, "most": MAX_TOTAL})

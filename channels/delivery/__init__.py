@@ -7,7 +7,19 @@ between the call to the provider and its answer, the message becomes `uncertain`
 
 from __future__ import annotations
 
+from channels.delivery.members import Crowd, enqueue_members, release_origin
 from channels.delivery.outbox import Draft, enqueue, move_merged, withhold_origin, withhold_queued
 from channels.delivery.sender import source, take_batch
 
-__all__ = ["Draft", "enqueue", "move_merged", "source", "take_batch", "withhold_origin", "withhold_queued"]
+__all__ = [
+    "Crowd",
+    "Draft",
+    "enqueue",
+    "enqueue_members",
+    "move_merged",
+    "release_origin",
+    "source",
+    "take_batch",
+    "withhold_origin",
+    "withhold_queued",
+]

@@ -202,10 +202,16 @@ def enqueue(drafts: Sequence[Draft], now: datetime) -> int:
     with sql.cursor() as cur:
         cur.execute(_ENQUEUE, [*columns, now, now])
         made = cur.rowcount
-    for channel in {draft.channel for draft in unique}:
-        if made and (task := _DRAIN_TASKS.get(Channel(channel))):
-            doorbell.ring_on_commit(task)
+    if made:
+        for channel in {draft.channel for draft in unique}:
+            wake_senders(channel)
     return made
+
+
+def wake_senders(channel: int) -> None:
+    """Have a lane looked at once the open transaction is committed."""
+    if task := _DRAIN_TASKS.get(Channel(channel)):
+        doorbell.ring_on_commit(task)
 
 
 # --- kept from going -----------------------------------------------------------------------------------------

@@ -8,12 +8,11 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
+from channels import readiness
 from channels.delivery import Draft
-from channels.models import CauseKind, ChannelConfiguration, Content, ContentVersion, MessageClass, Variant
-from channels.services import has_way_out
+from channels.models import CauseKind, ChannelConfiguration, MessageClass
 from journeys.activities import registry
 from journeys.activities.base import Activity, Finding, Outcome, Place, Walk
-from profiles.models import Channel
 
 _CLASSES = {member.name.lower(): member for member in MessageClass}
 _CAUSE = CauseKind.JOURNEY_INSTANCE.value
@@ -67,72 +66,17 @@ class Message(Activity):
         return str(config["content"])
 
     def problems(self, config: Mapping[str, Any]) -> Sequence[Finding]:
-        found = []
-        configuration = ChannelConfiguration.objects.filter(key=config["configuration"]).first()
-        content = Content.objects.filter(key=config["content"]).first()
-        if configuration is None:
-            found.append(
-                Finding(
-                    f"There is no channel configuration {config['configuration']!r}, so nothing could be sent."
-                    " Choose one that exists, or make it under Administration.",
-                    "configuration",
-                )
-            )
-        elif not configuration.is_active:
-            found.append(
-                Finding(
-                    f"The channel configuration {configuration.key!r} is switched off, so nothing would be sent."
-                    " Switch it on or choose another.",
-                    "configuration",
-                )
-            )
-        if content is None:
-            found.append(
-                Finding(
-                    f"There is no content {config['content']!r}, so there is nothing to send."
-                    " Choose one that exists, or write it under Content.",
-                    "content",
-                )
-            )
-        elif not content.versions.filter(
-            state=ContentVersion.State.PUBLISHED, variants__isnull=False
-        ).exists():
-            found.append(
-                Finding(
-                    f"The content {content.key!r} has no published version, so there is nothing to send."
-                    " Publish it first.",
-                    "content",
-                )
-            )
-        elif (
-            config["message_class"] == MessageClass.MARKETING.name.lower()
-            and content.channel == Channel.EMAIL
-            and not has_way_out(content)
-        ):
-            found.append(
-                Finding(
-                    f"The content {content.key!r} has no link to unsubscribe, which marketing email must have."
-                    " Put {{ unsubscribe_url }} or {{ preferences_url }} into its HTML and its text, and publish it"
-                    " again.",
-                    "content",
-                )
-            )
-        if configuration and content and configuration.channel != content.channel:
-            found.append(
-                Finding(
-                    f"The content {content.key!r} is written for {content.get_channel_display()}, the channel"
-                    f" configuration {configuration.key!r} sends {configuration.get_channel_display()}."
-                    " Choose two of the same channel.",
-                    "configuration",
-                )
-            )
-        return found
+        found = readiness.obstacles(
+            content=config["content"],
+            configuration=config["configuration"],
+            message_class=_CLASSES[config["message_class"]],
+        )
+        return [Finding(obstacle.message, obstacle.field) for obstacle in found]
 
     def prepare(self, place: Place) -> _Prepared:
-        """The sender and the default variant of the pinned version: neither treatment nor locale, else the oldest."""
+        """The sender and the default variant of the pinned version."""
         configuration = ChannelConfiguration.objects.get(key=place.config["configuration"])
-        variants = Variant.objects.filter(version_id=place.pins[place.config["content"]])
-        variant = variants.order_by("treatment", "locale", "pk")[0]
+        variant = readiness.default_variant(place.pins[place.config["content"]])
         return _Prepared(
             channel=configuration.channel,
             configuration_id=configuration.pk,

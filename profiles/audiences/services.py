@@ -77,10 +77,18 @@ def archive(audience: Audience) -> None:
             cur.execute(f"DELETE FROM {table} WHERE audience_id = %s", [audience.pk])
 
 
-def _locked(audience: Audience) -> None:
-    """Wait until no stream transaction is under way that knows the audience as it was, then hold new ones up."""
+def hold_stream() -> None:
+    """Wait until no stream transaction is under way, and hold new ones up until the end of the caller's transaction.
+
+    What the caller commits is known to every merge of profiles that it has not seen.
+    """
     with sql.cursor() as cur:
         cur.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+
+
+def _locked(audience: Audience) -> None:
+    """The audience, for the only one who changes audiences now."""
+    hold_stream()
     audience.refresh_from_db(from_queryset=Audience.objects.select_for_update())
 
 
