@@ -7,7 +7,7 @@ from celery import shared_task
 
 from ajo.lib import doorbell, sql
 from ajo.lib.claiming import drain
-from campaigns import runs
+from campaigns import runs, services
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +29,9 @@ def freeze_recipients() -> None:
 
 @shared_task(ignore_result=True)
 def settle_runs() -> None:
-    """Finish runs of which everything has gone out, and stops that were interrupted."""
+    """Finish what is over, and stops that were interrupted."""
     with sql.outage_in_a_line(logger):
-        runs.settle_runs(_now())
+        services.settle(_now())
 
 
 def _now() -> datetime:

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from channels import addresses, services
+from channels.delivery import outbox
+from channels.models import MessageClass
+from channels.reach import reach
+from profiles.audiences import services as audiences
+from profiles.models import Audience, Channel, Consent, Profile
+from profiles.services import set_consent
+from tests.factories import NOW, make_profile
+from tests.support import count_statements
+
+pytestmark = pytest.mark.django_db
+
+
+def make_list(key: str, profiles: list[Profile]) -> Audience:
+    audience = Audience.objects.create(key=key, name=key, kind=Audience.Kind.LIST)
+    audiences.replace_list(audience, [profile.pk for profile in profiles], now=NOW)
+    return audience
+
+
+def test_it_says_how_many_are_reached_and_why_the_others_are_not() -> None:
+    people = [
+        make_profile(email=email)
+        for email in ("a@x.example", "b@x.example", "C@x.example", "none", "e@x.example")
+    ]
+    outside = make_profile()
+    services.suppress(channel=Channel.EMAIL, address="c@X.example")
+    for person in (people[1], people[2], outside):
+        set_consent(
+            profile_ids=[person.pk], channel=Channel.EMAIL, state=Consent.State.OPTED_OUT, reason="", now=NOW
+        )
+    audience, staff = make_list("buyers", people), make_list("staff", [people[4], outside])
+    asked = {"audience_id": audience.pk, "exclusion_ids": [staff.pk], "channel": Channel.EMAIL}
+
+    with count_statements() as statements:
+        marketing = reach(**asked, message_class=MessageClass.MARKETING)
+    transactional = reach(**asked, message_class=MessageClass.TRANSACTIONAL)
+
+    assert len(statements) == 1
+    assert (marketing.total, marketing.reached) == (4, 1)
+    assert marketing.withheld == {
+        outbox.REASON_OPTED_OUT: 1, outbox.REASON_SUPPRESSED: 1, outbox.REASON_NO_ADDRESS: 1,
+    }  # fmt: skip
+    assert (transactional.total, transactional.reached) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "ada@x.example", " Ada@X.Example ", "Übung@x.example", "a b@x.example", "a@b", "@x.example", "a@x.", "",
+        "a,b@x.example", "a" * 65 + "@x.example", "a@" + "x" * 250 + ".example", 'a"b@x.example', "e\u0301@x.example",
+    ],
+)  # fmt: skip
+def test_an_address_is_usable_here_exactly_when_it_is_for_the_sender(email: str) -> None:
+    person = make_profile(user_id="ada", email="ada@x.example")
+    Profile.objects.filter(pk=person.pk).update(attributes={"email": email})
+    found = reach(
+        audience_id=make_list("one", [person]).pk, channel=Channel.EMAIL, message_class=MessageClass.MARKETING
+    )
+    normal = addresses.normalise(Channel.EMAIL, addresses.address_of(Channel.EMAIL, {"email": email}))
+    assert found.reached == (normal is not None)
+    if normal is not None:
+        services.suppress(channel=Channel.EMAIL, address=email)
+        assert reach(
+            audience_id=Audience.objects.get().pk, channel=Channel.EMAIL, message_class=MessageClass.MARKETING
+        ).withheld == {outbox.REASON_SUPPRESSED: 1}
