@@ -309,6 +309,7 @@ CELERY_TASK_ROUTES = {
     "channels.tasks.drain_email": {"queue": "send_email"},
     "campaigns.tasks.freeze_recipients": {"queue": "fanout"},
     "ajo.core.tasks.beat_sender": {"queue": "send_email"},
+    "offers.tasks.release_expired_caps": {"queue": "decide"},
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
@@ -325,6 +326,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 1.0},
     },
     "step counts": {"task": "journeys.tasks.fold_step_counts", "schedule": 5.0, "options": {"expires": 5.0}},
+    "expired caps": {
+        "task": "offers.tasks.release_expired_caps",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
     "settle versions": {
         "task": "journeys.tasks.settle_versions",
         "schedule": 60.0,

@@ -1,16 +1,18 @@
 """The best offers for many profiles at once, each decision recorded with the reason why every candidate won or lost.
 
-One transaction: gather in a constant number of statements → rank in Python → reserve caps → record. Only where others
-fill a cap at the same moment are there more statements: one reservation again for those who lost the race.
+One transaction: claim the keys → gather in a constant number of statements → rank in Python → reserve caps → record.
+Only where others fill a cap at the same moment are there more statements: one reservation again for those who lost the
+race. Locks: profiles (shared), keys, counters, each in their order.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +24,7 @@ from ajo.lib.ids import uuid7
 from offers import capping, learning, ranking
 from offers.capping import Use
 from offers.models import CapCounter, SelectionStrategy
-from offers.plans import Cap, Item, Plan, Strategy
+from offers.plans import Cap, Item, Plan, Strategy, read_items
 from offers.ranking import Draw, Model, Scored
 from profiles.language import Scope
 
@@ -32,6 +34,16 @@ _READ_PROFILES = """
 SELECT id, attributes::text AS attributes FROM profile WHERE id = ANY(%b::bigint[]) AND merged_into IS NULL
 ORDER BY id
 """
+_CLAIM_KEYS = """
+INSERT INTO decision_key (key, decision_id) SELECT * FROM unnest(%b::uuid[], %b::uuid[]) AS t(key, id) ORDER BY key
+ON CONFLICT (key) DO NOTHING RETURNING key
+"""
+_DECISION = """d.id, d.profile_id, d.policy_id, d.placement_id, d.offers, d.is_fallback, d.is_exploration,
+    d.model_versions::text AS model_versions, d.candidates::text AS candidates"""
+_READ_KEYS = f"""
+SELECT k.key, {_DECISION} FROM decision_key k JOIN decision d ON d.id = k.decision_id WHERE k.key = ANY(%b::uuid[])
+"""
+_READ_DECISIONS = f"SELECT {_DECISION} FROM decision d WHERE d.id = ANY(%b::uuid[])"
 _RECORD = """
 INSERT INTO decision (id, profile_id, policy_id, placement_id, decided_at, offers, is_fallback, is_exploration,
     model_versions, candidates)
@@ -74,51 +86,86 @@ class Candidate(msgspec.Struct, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """For whom to decide, with what came with the request. `key`: who asks with it again gets the first answer."""
+
+    profile_id: int
+    context: Mapping[str, Any] = field(default_factory=dict)
+    key: UUID | None = None
+
+
+def key_of(*parts: object) -> UUID:
+    """The key of what these parts name, such as a message, a policy and a placement."""
+    return UUID(bytes=blake2b("\0".join(map(str, parts)).encode(), digest_size=16).digest())
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """One decision. `items` are the chosen ones, best first; none when nothing was left."""
 
     id: UUID
     profile_id: int
+    policy_id: int
+    placement_id: int
     items: Sequence[Item]
     is_fallback: bool
     is_exploration: bool
     model_versions: Mapping[str, str]
     candidates: Sequence[Candidate]
+    is_repeat: bool = False
+    """The key had come before: this is the first answer, its items in their words of today."""
 
 
 def decide(
-    profile_ids: Sequence[int],
-    plan: Plan,
-    now: datetime,
-    *,
-    context: Mapping[str, Any] | None = None,
-    held_until: datetime | None = None,
-) -> dict[int, Decided]:
-    """Choose for each profile and record it; profiles that are unknown or were merged into another get none.
+    asks: Sequence[Ask], plan: Plan, now: datetime, *, held_until: datetime | None = None
+) -> list[Decided | None]:
+    """Choose for each that asks and record it; None for profiles that are unknown or were merged into another.
 
-    Earlier profiles of the list have the first claim on caps. With `held_until` the caps that count what is shown are
-    held until then: `capping.confirm` or `capping.release` the decisions. Without it everything counts at once. Ends
-    with locks on counters, so inside a longer transaction call it last.
+    Earlier ones have the first claim on caps. A key that came before is answered with the decision of then, whatever
+    was asked for, and no cap is used for it. With `held_until` the caps that count what is shown are held until then:
+    `capping.confirm` or `capping.release` the decisions. Without it everything counts at once. Ends with locks on
+    counters, so inside a longer transaction call it last.
     """
     with sql.unit_of_work() as cur:
-        batch = _gather(cur, list(dict.fromkeys(profile_ids)), plan, now, context or {})
-        people = [_weigh(batch, profile_id) for profile_id in batch.documents]
-        _allocate(cur, batch, people)
+        documents = _read_profiles(cur, asks, plan, is_locked=True)
+        people = [_Person(uuid7(), ask) if ask.profile_id in documents else None for ask in asks]
+        first = {one.ask.key: one for one in reversed(people) if one is not None and one.ask.key is not None}
+        stored = _claim_keys(cur, plan, first)
+        new = [one for one in people if one is not None and _is_new(one, first, stored)]
+        batch = _gather(cur, [one.profile_id for one in new], plan, now, documents)
+        for person in new:
+            _weigh(batch, person)
+        _allocate(cur, batch, new)
         if held_until is not None:
-            held = [(one.id, use) for one in people for use in _held(batch, one)]
-            capping.hold(cur, held, held_until)
-        decided = [_explained(batch, one) for one in people]
-        _record(cur, plan, decided, now)
-    return {one.profile_id: one for one in decided}
+            capping.hold(cur, [(one.id, use) for one in new for use in _held(batch, one)], held_until)
+        decided = {one.id: _explained(batch, one) for one in new}
+        _record(cur, plan, list(decided.values()), now)
+    stored |= {
+        key: replace(decided[one.id], is_repeat=True) for key, one in first.items() if one.id in decided
+    }
+    return [_answer(one, decided, stored) if one is not None else None for one in people]
+
+
+def simulate(asks: Sequence[Ask], plan: Plan, now: datetime) -> list[Decided | None]:
+    """What `decide` would answer now if nobody else asked, keys aside: nothing is recorded and no cap is used."""
+    with sql.cursor() as cur:
+        documents = _read_profiles(cur, asks, plan, is_locked=False)
+        people = [_Person(uuid7(), ask) if ask.profile_id in documents else None for ask in asks]
+        found = [one for one in people if one is not None]
+        batch = _gather(cur, [one.profile_id for one in found], plan, now, documents)
+    for person in found:
+        _weigh(batch, person)
+        for entry in _picked(batch, person):
+            entry.is_chosen = True
+    return [_explained(batch, one) if one is not None else None for one in people]
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     plan: Plan
     now: datetime
-    context: Mapping[str, Any]
     documents: Mapping[int, Mapping[str, Any]]
-    """Attributes by living profile, in the caller's order."""
+    """Attributes by living profile."""
     periods: Mapping[int, date]
     """Of each capping rule the period in which now lies."""
     used: dict[tuple[int, int, date], int]
@@ -156,7 +203,7 @@ class _Entry:
 @dataclass(slots=True)
 class _Person:
     id: UUID
-    profile_id: int
+    ask: Ask
     queue: list[_Entry] = field(default_factory=list)
     """In the order in which places are filled."""
     lost: list[Candidate] = field(default_factory=list)
@@ -165,8 +212,72 @@ class _Person:
     """Keys of the strategies that ranked by lot."""
 
     @property
+    def profile_id(self) -> int:
+        return self.ask.profile_id
+
+    @property
     def chosen(self) -> list[_Entry]:
         return [entry for entry in self.queue if entry.is_chosen]
+
+
+def _read_profiles(
+    cur: psycopg.Cursor[Any], asks: Sequence[Ask], plan: Plan, *, is_locked: bool
+) -> dict[int, Mapping[str, Any]]:
+    """Attributes by profile, of those that live."""
+    # Shared, so that decisions do not wait for each other, and a merge waits: it moves what is counted per profile.
+    lock = " FOR SHARE" if is_locked and any(not cap.is_total for cap in plan.caps) else ""
+    cur.execute(_READ_PROFILES + lock, [[ask.profile_id for ask in asks]])
+    return {row.id: _document(row.attributes) for row in cur}
+
+
+def _claim_keys(cur: psycopg.Cursor[Any], plan: Plan, first: Mapping[UUID, _Person]) -> dict[UUID, Decided]:
+    """Make these keys theirs. Returns the decisions of those keys that came before."""
+    if not first:
+        return {}
+    cur.execute(_CLAIM_KEYS, [list(first), [one.id for one in first.values()]])
+    claimed = {row.key for row in cur}
+    if not (known := [key for key in first if key not in claimed]):
+        return {}
+    cur.execute(_READ_KEYS, [known])
+    rows = cur.fetchall()
+    return {row.key: decided for row, decided in zip(rows, _recalled(rows, plan), strict=True)}
+
+
+def _is_new(one: _Person, first: Mapping[UUID, _Person], stored: Mapping[UUID, Decided]) -> bool:
+    return one.ask.key is None or (first[one.ask.key] is one and one.ask.key not in stored)
+
+
+def _answer(one: _Person, decided: Mapping[UUID, Decided], stored: Mapping[UUID, Decided]) -> Decided:
+    if one.id in decided or one.ask.key is None:
+        return decided[one.id]
+    return stored[one.ask.key]
+
+
+def recall(decision_ids: Sequence[UUID], plan: Plan) -> dict[UUID, Decided]:
+    """Recorded decisions as `decide` answered them, the items as they look in the plan's placement now."""
+    with sql.cursor() as cur:
+        cur.execute(_READ_DECISIONS, [list(decision_ids)])
+        return {decided.id: decided for decided in _recalled(cur.fetchall(), plan)}
+
+
+def _recalled(rows: Sequence[Any], plan: Plan) -> list[Decided]:
+    gone = {offer_id for row in rows for offer_id in row.offers if offer_id not in plan.by_id}
+    items = {**plan.by_id, **(read_items(gone, plan.placement_id) if gone else {})}
+    return [
+        Decided(
+            id=row.id,
+            profile_id=row.profile_id,
+            policy_id=row.policy_id,
+            placement_id=row.placement_id,
+            items=[items[offer_id] for offer_id in row.offers if offer_id in items],
+            is_fallback=row.is_fallback,
+            is_exploration=row.is_exploration,
+            model_versions=msgspec.json.decode(row.model_versions),
+            candidates=msgspec.json.decode(row.candidates, type=list[Candidate]),
+            is_repeat=True,
+        )
+        for row in rows
+    ]
 
 
 def _gather(
@@ -174,24 +285,18 @@ def _gather(
     profile_ids: Sequence[int],
     plan: Plan,
     now: datetime,
-    context: Mapping[str, Any],
+    documents: Mapping[int, Mapping[str, Any]],
 ) -> _Batch:
-    """Everything that is read: at most three statements. Nothing is read from here on."""
-    caps = list(plan.caps())
-    # Shared, so that decisions do not wait for each other, and a merge waits: it moves what is counted per profile.
-    lock = " FOR SHARE" if any(not cap.is_total for cap in caps) else ""
-    cur.execute(_READ_PROFILES + lock, [list(profile_ids)])
-    found = {row.id: _document(row.attributes) for row in cur}
-    periods = {cap.rule_id: cap.period_at(now) for cap in caps}
+    """What else is read: at most two statements. Nothing is read from here on."""
+    periods = {cap.rule_id: cap.period_at(now) for cap in plan.caps}
     learned = [strategy for strategy in plan.strategies if strategy.is_learned]
     sums = learning.read_sums(cur, [one.id for one in learned], now.astimezone(UTC).date())
     return _Batch(
         plan=plan,
         now=now,
-        context=context,
-        documents={profile_id: found[profile_id] for profile_id in profile_ids if profile_id in found},
+        documents=documents,
         periods=periods,
-        used=capping.read_used(cur, periods.items(), [CapCounter.TOTAL, *found]),
+        used=capping.read_used(cur, periods.items(), [CapCounter.TOTAL, *profile_ids]),
         models={
             one.id: Model(
                 one.key, {item.id: sums.get(one.id, {}).get(item.id, (0.0, 0.0)) for item in one.items}
@@ -212,11 +317,10 @@ def _document(text: str) -> Mapping[str, Any]:
         return found
 
 
-def _weigh(batch: _Batch, profile_id: int) -> _Person:
-    """Who can have what, and in which order."""
-    person = _Person(uuid7(), profile_id)
+def _weigh(batch: _Batch, person: _Person) -> None:
+    """Find out what this person can have, and in which order."""
     weighed: set[int] = set()
-    bare = Scope(batch.now, profile=batch.documents[profile_id], context=batch.context)
+    bare = Scope(batch.now, profile=batch.documents[person.profile_id], context=person.ask.context)
     for strategy in batch.plan.strategies:
         if strategy.eligibility is not None and not strategy.eligibility.holds(bare):
             reason = (
@@ -233,7 +337,7 @@ def _weigh(batch: _Batch, profile_id: int) -> _Person:
             person.explored.add(strategy.key)
         scored: dict[str, tuple[Item, Scored]] = {}
         for item in strategy.items:
-            found = _candidate(batch, strategy, item, bare, profile_id, draw, item.id in weighed)
+            found = _candidate(batch, strategy, item, bare, person.profile_id, draw, item.id in weighed)
             if isinstance(found, Candidate):
                 person.lost.append(found)
             else:
@@ -241,7 +345,6 @@ def _weigh(batch: _Batch, profile_id: int) -> _Person:
         weighed.update(item.id for item, _ in scored.values())
         for rank, one in enumerate(ranking.in_order(one for _, one in scored.values()), start=1):
             person.queue.append(_Entry(strategy, scored[one.offer][0], one, rank))
-    return person
 
 
 def _candidate(
@@ -359,6 +462,8 @@ def _explained(batch: _Batch, person: _Person) -> Decided:
     return Decided(
         id=person.id,
         profile_id=person.profile_id,
+        policy_id=batch.plan.policy_id,
+        placement_id=batch.plan.placement_id,
         items=items,
         is_fallback=is_fallback,
         is_exploration=bool(person.explored),

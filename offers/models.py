@@ -250,6 +250,22 @@ class PolicyStrategy(models.Model):
         return f"{self.policy} {self.position}. {self.strategy}"
 
 
+class PlanVersion(models.Model):
+    """One row whose version is another one after every change of what a plan is made of.
+
+    Triggers of the database write it in the transaction of the change, whoever makes it: so whoever finds the version
+    under which they read a plan knows that the plan still holds. Locks: the row, from the change until its commit, so
+    authors wait for each other. Met by: two authors.
+    """
+
+    id = models.SmallIntegerField(primary_key=True)
+    version = models.UUIDField()
+
+    class Meta:
+        db_table = "plan_version"
+        default_permissions = ()
+
+
 class CapCounter(models.Model):
     """How much of a cap is used in a period.
 
@@ -294,6 +310,21 @@ class CapHold(models.Model):
             models.Index(fields=["expires_at"], name="cap_hold_expiry"),
             models.Index(fields=["subject"], condition=models.Q(subject__gt=0), name="cap_hold_profile"),
         ]
+
+
+class DecisionKey(models.Model):
+    """The decision that answers whoever asks with this key.
+
+    Key: key, a hash of what asked (`offers.decide.key_of`). Locks: after profiles, before counters, in key order; a
+    second one with the same key waits for the first one's commit. Met by: two that ask with one key at once.
+    """
+
+    key = models.UUIDField(primary_key=True)
+    decision = models.ForeignKey("Decision", models.DO_NOTHING, db_constraint=False, db_index=False)
+
+    class Meta:
+        db_table = "decision_key"
+        default_permissions = ()
 
 
 class Decision(models.Model):

@@ -1,4 +1,7 @@
-"""A decision policy as it is decided by: read once, in a constant number of statements, its expressions compiled."""
+"""A decision policy as it is decided by: read once, in a constant number of statements, its expressions compiled.
+
+`current_plan` keeps a plan for as long as nothing that it is made of changes, which one small statement tells.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from ajo.lib import sql
 from offers.capping import Use, period_of
 from offers.models import (
     CapCounter,
@@ -25,11 +31,21 @@ from offers.models import (
     SelectionStrategy,
 )
 from profiles.catalog import read_catalog
-from profiles.language import Catalog, Scope, compile_condition, compile_python, parse_checked
+from profiles.language import (
+    Catalog,
+    LanguageError,
+    Scope,
+    changes_with_time,
+    compile_condition,
+    compile_python,
+    parse_checked,
+)
 
 DOCUMENTS = frozenset({"profile", "offer", "context"})
 """What eligibility and formulas may name."""
 COLLECTION_DOCUMENTS = frozenset({"offer"})
+MAX_KEPT = 500
+"""Plans that a process keeps."""
 MAX_SHOWN = 300
 """Characters of an expression in a reason."""
 
@@ -99,6 +115,7 @@ class Item:
 
     id: int
     key: str
+    name: str
     priority: int
     lever: int
     attributes: Mapping[str, Any]
@@ -129,7 +146,7 @@ class Strategy:
         return self.method == SelectionStrategy.Method.LEARNED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """A policy for one placement."""
 
@@ -138,12 +155,44 @@ class Plan:
     items: int
     strategies: Sequence[Strategy]
     fallback: Item | None
+    is_lasting: bool
+    """Whether time alone leaves every collection as it is."""
 
-    def caps(self) -> Iterable[Cap]:
+    @cached_property
+    def caps(self) -> Sequence[Cap]:
+        """Of all candidates, each rule once."""
         found = {
             cap.rule_id: cap for strategy in self.strategies for item in strategy.items for cap in item.caps
         }
-        return found.values()
+        return tuple(found.values())
+
+    @cached_property
+    def by_id(self) -> Mapping[int, Item]:
+        """What it can choose, the fallback included."""
+        found = {item.id: item for strategy in self.strategies for item in strategy.items}
+        return found if self.fallback is None else {**found, self.fallback.id: self.fallback}
+
+
+_plans: dict[tuple[str, str], tuple[UUID, Plan]] = {}
+"""(policy, placement) → the version under which it was read, and the plan."""
+
+
+def current_plan(policy_key: str, placement_key: str, now: datetime) -> Plan:
+    """The policy as it stands now: one statement, and those of `read_plan` after a change. Raises PlanMissing."""
+    with sql.cursor() as cur:
+        cur.execute("SELECT version FROM plan_version")
+        row = cur.fetchone()
+    version = row.version if row else None
+    known = _plans.get((policy_key, placement_key))
+    if known is not None and known[0] == version:
+        return known[1]
+    plan = read_plan(policy_key, placement_key, now)
+    # Read after the version: what changes in between makes a newer one, and the plan is read again.
+    if version is not None and plan.is_lasting:
+        if len(_plans) >= MAX_KEPT:
+            _plans.clear()
+        _plans[policy_key, placement_key] = version, plan
+    return plan
 
 
 def read_plan(policy_key: str, placement_key: str, now: datetime) -> Plan:
@@ -163,13 +212,30 @@ def read_plan(policy_key: str, placement_key: str, now: datetime) -> Plan:
     strategies = [place.strategy for place in places.select_related("strategy__collection")]
     items = _read_items(strategies, placement, policy.fallback_id, catalog)
     members = _read_members(strategies, items, now)
+    rules = {one.collection.rule for one in strategies if one.collection.kind == Collection.Kind.RULE}
     return Plan(
         policy_id=policy.pk,
         placement_id=placement.pk,
         items=policy.items,
         strategies=[_strategy(one, members[one.collection_id], catalog) for one in strategies],
         fallback=items.get(policy.fallback_id) if policy.fallback_id else None,
+        is_lasting=not any(_may_change(rule) for rule in rules),
     )
+
+
+def read_items(offer_ids: Iterable[int], placement_id: int) -> dict[int, Item]:
+    """Offer items by id as they look in a placement now, approved or not. Three statements."""
+    return _items(OfferItem.objects.filter(pk__in=offer_ids), placement_id, read_catalog(DOCUMENTS))
+
+
+def _may_change(rule: str) -> bool:
+    """Whether time alone can change what is in the collection of this rule."""
+    try:
+        return bool(rule.strip()) and changes_with_time(
+            parse_checked(rule), Catalog(documents=COLLECTION_DOCUMENTS)
+        )
+    except LanguageError:  # nobody can tell
+        return True
 
 
 def _read_items(
@@ -183,11 +249,15 @@ def _read_items(
         )
         fallback = [fallback_id] if fallback_id else []
         offers = offers.filter(Q(pk__in=lists.values("offeritem")) | Q(pk__in=fallback))
+    return _items(offers, placement.pk, catalog)
+
+
+def _items(offers: QuerySet[OfferItem], placement_id: int, catalog: Catalog) -> dict[int, Item]:
     found = list(offers)
     ids = [offer.pk for offer in found]
     shown = {
         one.offer_id: Shown(one.title, one.body, one.image_url, one.link_url)
-        for one in Representation.objects.filter(placement=placement, offer__in=ids)
+        for one in Representation.objects.filter(placement=placement_id, offer__in=ids)
     }
     caps = defaultdict(list)
     for rule in CappingRule.objects.filter(offer__in=ids).order_by("pk"):
@@ -205,6 +275,7 @@ def _read_items(
         offer.pk: Item(
             id=offer.pk,
             key=offer.key,
+            name=offer.name,
             priority=offer.priority,
             lever=offer.lever,
             attributes=offer.attributes,

@@ -9,7 +9,7 @@ import pytest
 
 from ajo.lib import sql
 from offers import capping, learning
-from offers.decide import Decided, decide
+from offers.decide import Ask, Decided, decide, key_of
 from offers.learning import Outcome
 from offers.models import CapCounter, Decision, OfferItem, SelectionStrategy
 from offers.plans import Plan, PlanMissing, read_plan
@@ -28,7 +28,9 @@ def plan() -> Plan:
 
 
 def decide_for(*profile_ids: int, **options: Any) -> list[Decided]:
-    return list(decide(profile_ids, plan(), NOW, **options).values())
+    context = options.pop("context", {})
+    decided = decide([Ask(profile_id, context) for profile_id in profile_ids], plan(), NOW, **options)
+    return [one for one in decided if one is not None]
 
 
 def reasons(decided: Decided) -> dict[str, str]:
@@ -120,11 +122,11 @@ def test_a_strategy_that_is_not_for_a_profile_leaves_its_offers_to_the_next() ->
         make_strategy(b, key="gold", eligibility="profile.points > 100"), make_strategy(a, b, key="rest")
     )
     poor, rich = (make_profile(points=points) for points in (5, 500))
-    decided = decide([poor.pk, rich.pk], plan(), NOW)
-    assert (keys(decided[poor.pk]), keys(decided[rich.pk])) == (["a"], ["b"])
-    lost = next(one for one in decided[poor.pk].candidates if one.strategy == "gold")
+    for_poor, for_rich = decide_for(poor.pk, rich.pk)
+    assert (keys(for_poor), keys(for_rich)) == (["a"], ["b"])
+    lost = next(one for one in for_poor.candidates if one.strategy == "gold")
     assert lost.reason == "The strategy gold is not for this profile: profile.points > 100 was false."
-    assert {one.code for one in decided[rich.pk].candidates if one.strategy == "rest"} == {
+    assert {one.code for one in for_rich.candidates if one.strategy == "rest"} == {
         "not_needed",
         "already_weighed",
     }
@@ -235,8 +237,9 @@ def test_a_profiles_cap_counts_days_in_its_zone() -> None:
     (again,) = decide_for(person)
     assert (keys(again), reasons(again)) == ([], {"a": "Cap reached: 1 per profile, a day."})
     assert keys(decide_for(other)[0]) == ["a"]
-    before_midnight = NOW - timedelta(hours=2)
-    assert keys(decide([person], plan(), before_midnight)[person]) == ["a"]
+    (before_midnight,) = decide([Ask(person)], plan(), NOW - timedelta(hours=2))
+    assert before_midnight is not None
+    assert keys(before_midnight) == ["a"]
     assert set(CapCounter.objects.values_list("rule", "subject", "period", "n")) == {
         (cap.pk, person, date(2026, 11, 22), 1),
         (cap.pk, other, date(2026, 11, 22), 1),
@@ -302,7 +305,8 @@ def test_profiles_that_are_gone_get_no_decision() -> None:
     loser, survivor = make_profile().pk, make_profile().pk
     with sql.unit_of_work() as cur:
         merge_profiles(cur, [(loser, survivor)], NOW)
-    assert list(decide([loser, survivor, survivor, 987654321], plan(), NOW)) == [survivor]
+    decided = decide([Ask(loser), Ask(survivor), Ask(987654321)], plan(), NOW)
+    assert [one and one.profile_id for one in decided] == [None, survivor, None]
     assert Decision.objects.count() == 1
 
 
@@ -324,11 +328,12 @@ def test_statements_do_not_grow_with_people_or_offers() -> None:
     counts = []
     for size in (1, 500):
         with count_statements() as seen:
-            found = decide(people[:size], ready, NOW + timedelta(days=size), held_until=NOW)
-        assert len(found) == size
+            asks = [Ask(person, key=key_of(size, person)) for person in people[:size]]
+            found = decide(asks, ready, NOW + timedelta(days=size), held_until=NOW)
+        assert len([one for one in found if one]) == size
         counts.append(len(seen))
-    # savepoint and its release; profiles, sums, counters; reserve, hold, record
-    assert counts == [8, 8]
+    # savepoint and its release; profiles, keys, sums, counters; reserve, hold, record
+    assert counts == [9, 9]
 
 
 @pytest.mark.parametrize(("policy", "placement"), [("nowhere", "hero"), ("front-page", "nowhere")])

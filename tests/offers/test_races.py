@@ -16,7 +16,7 @@ from ajo.lib import sql
 from ajo.lib.ids import uuid7
 from offers import capping
 from offers.capping import EVER, Use
-from offers.decide import decide
+from offers.decide import Ask, decide
 from offers.models import CapCounter, CapHold, Decision
 from offers.plans import read_plan
 from profiles.merging import merge_profiles
@@ -85,7 +85,7 @@ def test_32_deciders_give_exactly_500_away(workers: ThreadPoolExecutor) -> None:
     def run(own: list[int]) -> None:
         together.wait()
         for at in range(0, 40, 20):
-            decide(own[at : at + 20], plan, NOW)
+            decide([Ask(person) for person in own[at : at + 20]], plan, NOW)
 
     for future in [start(workers, run, group) for group in groups]:
         future.result(60)
@@ -114,7 +114,7 @@ def test_a_merge_waits_for_a_decision_and_then_moves_what_it_counted(workers: Th
             merge_profiles(cur, [(loser, survivor)], NOW)
 
     with transaction.atomic():
-        decide([loser], plan, NOW)
+        decide([Ask(loser)], plan, NOW)
         merging = start(workers, merge)
         assert is_blocked(merging)
     merging.result(10)
