@@ -17,10 +17,10 @@ from typing import Any
 import msgspec
 
 from ajo.lib import doorbell, sql
+from ajo.lib.coalescing import Coalescer
 from ajo.lib.ids import uuid7
 from ajo.lib.pool import HotPool
 from profiles.identity import UnusableIdentifier
-from profiles.ingest.coalescer import Coalescer
 from profiles.ingest.decode import Event
 from profiles.ingest.event_types import EventTypes
 from profiles.ingest.writer import STORE, STREAM_TASK, Writer, parameters
@@ -58,7 +58,7 @@ class Recorder:
     def __init__(self, pool: HotPool) -> None:
         # Names of our own always find room, however many others the write keys have filled the table with.
         self._types = EventTypes(pool, limit=sys.maxsize)
-        self._store = Coalescer(Writer(pool).store).store
+        self._store = Coalescer(Writer(pool).store).submit
 
     def store(self, events: Sequence[OwnEvent]) -> None:
         """Return when the events are committed; raise `Unavailable` when that cannot be known."""

@@ -15,9 +15,9 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import msgspec
 from django.conf import settings
 
+from ajo.lib.coalescing import Coalescer
 from ajo.lib.pool import HotPool, Unavailable
 from profiles.ingest import requests
-from profiles.ingest.coalescer import Coalescer
 from profiles.ingest.decode import Event, Problem, RequestRefused, decode_events, open_envelope
 from profiles.ingest.event_types import EventTypes
 from profiles.ingest.sources import KnownSource, Sources
@@ -191,12 +191,12 @@ class Door:
         return named
 
 
-def store_with(writer: Writer, coalescer: Coalescer) -> Store:
+def store_with(writer: Writer, coalescer: Coalescer[Event]) -> Store:
     """Small requests share a flush, large ones get their own."""
 
     def store(events: Sequence[Event]) -> None:
         if len(events) < COALESCED_EVENTS:
-            coalescer.store(events)
+            coalescer.submit(events)
         else:
             writer.store(events)
 

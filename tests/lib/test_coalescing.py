@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from ajo.lib.coalescing import FULL_FLUSH, Coalescer
 from ajo.lib.pool import Unavailable
-from profiles.ingest.coalescer import FULL_FLUSH, Coalescer
 from profiles.ingest.decode import Event
 from tests.profiles.ingest.test_writer import event
 from tests.support import wait_until
@@ -27,10 +27,10 @@ class Flushes:
             raise self.error
 
 
-def post(coalescer: Coalescer, count: int, ended: list[object]) -> threading.Thread:
+def post(coalescer: Coalescer[Event], count: int, ended: list[object]) -> threading.Thread:
     def store() -> None:
         try:
-            coalescer.store([event(number) for number in range(count)])
+            coalescer.submit([event(number) for number in range(count)])
             ended.append(None)
         except Unavailable as error:
             ended.append(error)
@@ -40,7 +40,7 @@ def post(coalescer: Coalescer, count: int, ended: list[object]) -> threading.Thr
     return thread
 
 
-def waiting(coalescer: Coalescer) -> int:
+def waiting(coalescer: Coalescer[Event]) -> int:
     return coalescer._queue.qsize()
 
 
@@ -86,7 +86,7 @@ def test_every_request_of_a_failed_flush_hears_of_it_and_the_next_flush_works(er
         thread.join(10)
     assert [type(one) for one in ended] == [Unavailable] * 3
     flushes.error = None
-    coalescer.store([event(1)])
+    coalescer.submit([event(1)])
 
 
 def test_those_that_came_during_a_failing_flush_hear_of_it_at_once() -> None:
