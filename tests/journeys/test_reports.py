@@ -171,7 +171,7 @@ class History:
         self.journey = make_live(self.graph(), re_entry="after_end").journey
 
     def graph(self) -> dict[str, Any]:
-        """People wait, are reminded until they buy, may meet a box that breaks for two of them, and end; or move away."""
+        """People wait, are reminded until they buy, may meet a box that breaks for two, and end; or move away."""
         drawn = line(
             entry_box(),
             box("wait", "test_parking", minutes=3, event="Bought", again=2),
