@@ -308,6 +308,10 @@ CELERY_TASK_ROUTES = {
     "profiles.tasks.drain_stream": {"queue": "stream"},
     "channels.tasks.drain_email": {"queue": "send_email"},
     "campaigns.tasks.freeze_recipients": {"queue": "fanout"},
+    "channels.tasks.drain_sms": {"queue": "send_sms"},
+    "channels.tasks.drain_push": {"queue": "send_push"},
+    "channels.tasks.drain_webhook": {"queue": "send_webhook"},
+    "channels.tasks.drain_direct_mail": {"queue": "bulk"},
     "ajo.core.tasks.beat_sender": {"queue": "send_email"},
     "offers.tasks.release_expired_caps": {"queue": "decide"},
 }
@@ -319,6 +323,14 @@ CELERY_BEAT_SCHEDULE = {
     "stream": {"task": "profiles.tasks.drain_stream", "schedule": 1.0, "options": {"expires": 1.0}},
     "audiences": {"task": "profiles.tasks.keep_audiences", "schedule": 1.0, "options": {"expires": 1.0}},
     "send email": {"task": "channels.tasks.drain_email", "schedule": 1.0, "options": {"expires": 1.0}},
+    "send sms": {"task": "channels.tasks.drain_sms", "schedule": 1.0, "options": {"expires": 1.0}},
+    "send push": {"task": "channels.tasks.drain_push", "schedule": 1.0, "options": {"expires": 1.0}},
+    "send webhook": {"task": "channels.tasks.drain_webhook", "schedule": 1.0, "options": {"expires": 1.0}},
+    "send direct mail": {
+        "task": "channels.tasks.drain_direct_mail",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
     "journeys": {"task": "journeys.tasks.tick_journeys", "schedule": 1.0, "options": {"expires": 1.0}},
     "audiences let in": {
         "task": "journeys.tasks.read_audiences",

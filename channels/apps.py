@@ -10,7 +10,7 @@ class ChannelsConfig(AppConfig):
     name = "channels"
 
     def ready(self) -> None:
-        from channels import delivery
+        from channels import delivery, devices
         from channels.tracking import feedback
         from profiles import consumers
         from profiles.merging import register_merge
@@ -18,4 +18,5 @@ class ChannelsConfig(AppConfig):
         import_kinds("channels.providers")
         autodiscover_modules("providers")  # those of other installed apps
         register_merge("channels", delivery.move_merged)
+        register_merge("devices", devices.move_merged)
         consumers.register("channels", feedback.consume, reacts=False)

@@ -1,4 +1,4 @@
-"""Trying out an authored email: as a chosen profile would get it on a screen, or as a proof in an inbox."""
+"""Trying out authored words: as a chosen profile would get them on a screen, or as a proof."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from django.utils import timezone
 
 from ajo.core.models import AuditEvent
 from ajo.lib.registry import UnknownKind
-from channels import addresses, checklist, mime
+from channels import addresses, checklist, devices, mime, rendering
 from channels.checklist import Authored, Check, Finding
 from channels.liquid import ContentError, Template, decode_values
 from channels.models import ChannelConfiguration, Content, Suppression
 from channels.providers import registry
 from channels.providers.base import Outgoing, ProviderError, Verdict
-from channels.rendering import CompiledEmail, Email, Sender
-from profiles.models import Event, Profile, ProfileEvent
+from channels.rendering import Envelope, Sender, Shown
+from profiles.models import Channel, Event, Profile, ProfileEvent
 
 PROOF_MARK = "[Proof]"
 PROOFS = 20
@@ -41,9 +41,9 @@ class ProofRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """An email as somebody would get it; without `email` it cannot be rendered, and `findings` say why."""
+    """A message as somebody would get it; without `shown` it cannot be rendered, and `findings` say why."""
 
-    email: Email | None
+    shown: Shown | None
     preheader: str
     findings: list[Finding]
     checks: list[Check]
@@ -53,16 +53,16 @@ def preview(authored: Authored, values: dict[str, Any]) -> Preview:
     """Render the words with values and go through the list of checks. Stores and sends nothing."""
     findings = checklist.findings(authored)
     broken = {finding.field for finding in findings if finding.level == "error"}
-    email, preheader = None, ""
+    shown, preheader = None, ""
     if broken <= {"subject"}:
         words = replace(authored.words, subject="") if broken else authored.words
         try:
-            email = CompiledEmail(words).preview(values)
+            shown = rendering.compiled(authored.channel, words).preview(values)
             preheader = Template(authored.words.preheader, is_html=False).render(values).strip()
         except ContentError as error:
             guilty = checklist.render_error(authored, values)
             findings.append(guilty or Finding("error", authored.body[0], str(error)))
-    return Preview(email, preheader, findings, checklist.checks(authored, email))
+    return Preview(shown, preheader, findings, checklist.checks(authored, shown))
 
 
 def values_for(
@@ -115,60 +115,98 @@ def send_proof(
     values: dict[str, Any],
     now: datetime,
     user: Any = None,
-    **audit: Any,
+    profile_id: int | None = None,
 ) -> str:
     """Send the words to one address, marked as a proof, and return what the service said.
 
-    It goes straight through the provider: no message is recorded, nothing is tracked, nobody's history changes. Not to
-    be called inside a transaction, which the call would hold open. `audit` is added to the line of the audit. Raises
-    ProofRefused.
+    A push goes to the devices of `profile_id` instead, a webhook where its configuration says. It goes straight through
+    the provider: no message is recorded, nothing is tracked, nobody's history changes. Not to be called inside a
+    transaction, which the call would hold open. Raises ProofRefused.
     """
-    normal = addresses.normalise(content.channel, address)
-    if normal is None:
-        raise ProofRefused(f"{address[:100]!r} is not an email address.", field="address")
-    if Suppression.objects.filter(channel=content.channel, address=normal).exists():
-        raise ProofRefused(f"{address} is suppressed: nothing is ever sent to it.", field="address")
     if not configuration.is_active or configuration.channel != content.channel:
         raise ProofRefused(
             f"{configuration} is switched off or for another channel. Choose another one.",
             field="configuration",
         )
+    targets = _proof_targets(configuration, address, profile_id)
     sender = Sender(configuration.sender_name, configuration.sender_address, configuration.reply_to)
-    body = _proof_body(authored, values, sender, address)
-    _count_proof(content, configuration, address=address, now=now, user=user, **audit)
-    outgoing = Outgoing(0, address, sender.address, body, uuid4().hex)
+    body = _proof_body(authored, values, sender, targets[0][1])
+    _count_proof(content, configuration, address=address, now=now, user=user, profile_id=profile_id)
+    key = uuid4().hex
+    outgoing = [
+        Outgoing(0, to, sender.address, body, f"{key}/{device_id}", device_id) for device_id, to in targets
+    ]
     try:
         provider = registry.get(configuration.provider)(configuration.settings)
     except UnknownKind as error:
         raise ProofRefused(str(error), field="configuration") from error
     try:
-        (receipt,) = provider.send([outgoing])
+        receipts = provider.send(outgoing)
     except ProviderError as error:
         raise ProofRefused(f"{configuration} cannot be reached: {error}", field="configuration") from error
     finally:
         provider.close()
-    if receipt.verdict is Verdict.UNKNOWN:
+    said = {receipt.verdict: receipt for receipt in receipts}
+    if accepted := said.get(Verdict.ACCEPTED):
+        return accepted.provider_id
+    if Verdict.UNKNOWN in said:
         raise ProofRefused(
-            "The connection broke, so nobody knows whether the proof arrived. Look into the inbox."
+            "The connection broke, so nobody knows whether the proof arrived. Look for it where it should be."
         )
-    if receipt.verdict is not Verdict.ACCEPTED:
-        raise ProofRefused(f"{configuration} did not accept the proof: {receipt.detail}")
-    return receipt.provider_id
+    raise ProofRefused(f"{configuration} did not accept the proof: {receipts[0].detail}")
+
+
+def _proof_targets(
+    configuration: ChannelConfiguration, address: str, profile_id: int | None
+) -> list[tuple[int, str]]:
+    """Device and address of each place that a proof goes to. Raises ProofRefused."""
+    match configuration.channel:
+        case Channel.PUSH:
+            if profile_id is None:
+                raise ProofRefused(
+                    "A push goes to devices. Choose a person whose devices take the proof.", field="profile"
+                )
+            reached = devices.reach([(0, profile_id, configuration.provider)]).get(0, [])
+            if not reached:
+                raise ProofRefused(
+                    f"This person has no device that {configuration} reaches. Choose another person.",
+                    field="profile",
+                )
+            return [(device.device_id, device.address) for device in reached]
+        case Channel.WEBHOOK:
+            return [(0, "")]
+        case Channel.DIRECT_MAIL:
+            raise ProofRefused("A mailing is printed from a file and has no proof. Look at its preview.")
+    normal = addresses.normalise(configuration.channel, address)
+    if normal is None:
+        kind = {Channel.EMAIL: "an email address", Channel.SMS: "a phone number with its + and country"}
+        raise ProofRefused(
+            f"{address[:100]!r} is not {kind.get(Channel(configuration.channel), 'an address')}.",
+            field="address",
+        )
+    if Suppression.objects.filter(channel=configuration.channel, address=normal).exists():
+        raise ProofRefused(f"{address} is suppressed: nothing is ever sent to it.", field="address")
+    return [(0, address if configuration.channel == Channel.EMAIL else normal)]
 
 
 def _proof_body(authored: Authored, values: dict[str, Any], sender: Sender, address: str) -> bytes:
     if errors := [finding for finding in checklist.findings(authored) if finding.level == "error"]:
         raise ProofRefused(f"These words cannot be sent yet. {errors[0]}", field=errors[0].field)
-    words = replace(authored.words, subject=f"{PROOF_MARK} {authored.words.subject}")
+    words = authored.words
+    match authored.channel:
+        case Channel.EMAIL | Channel.PUSH:
+            words = replace(words, subject=f"{PROOF_MARK} {words.subject}")
+        case Channel.SMS:
+            words = replace(words, text=f"{PROOF_MARK} {words.text}")
     domain = mime.to_ascii_domain(sender.address).rpartition("@")[2]
     try:
-        return CompiledEmail(words).render(
-            values,
+        envelope = Envelope(
             sender=sender,
             address=address,
             message_id=make_msgid("proof", domain=domain or None),
             date=format_datetime(timezone.now()),
         )
+        return rendering.compiled(authored.channel, words).render(values, envelope)
     except ContentError as error:
         raise ProofRefused(f"These words cannot be rendered. {error}") from error
 
@@ -181,7 +219,7 @@ def _count_proof(
     address: str,
     now: datetime,
     user: Any,
-    **audit: Any,
+    profile_id: int | None,
 ) -> None:
     """Write the audit's line, which is what proofs are counted by."""
     # Two proofs at once would both see the last place free.
@@ -192,5 +230,10 @@ def _count_proof(
         minutes = int(PROOF_WINDOW.total_seconds() // 60)
         raise ProofRefused(f"You sent {sent} proofs within {minutes} minutes. Wait a little, then try again.")
     AuditEvent.record(
-        "send_proof", content, user=actor, address=address, configuration=configuration.key, **audit
+        "send_proof",
+        content,
+        user=actor,
+        address=address,
+        configuration=configuration.key,
+        profile=profile_id,
     )

@@ -1,6 +1,6 @@
-"""What is to be said about an authored email before it goes out: problems with their lines, and a list of checks.
+"""What is to be said about authored words before they go out: problems with their lines, and a list of checks.
 
-Pure: the words and, for some checks, the rendered email are given.
+Pure: the words and, for some checks, the rendered message are given.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from channels import html, mjml, rendering
 from channels.liquid import ContentError, Template
 from channels.protection import LIQUID
-from channels.rendering import Email, Words
+from channels.rendering import LABELS, Shown, Words
+from profiles.models import Channel
 
 GMAIL_CLIP = 102 * 1024
 """Bytes of HTML above which Gmail cuts an email off."""
 SUBJECT_LENGTH = 60
-_LABELS = {"subject": "Subject", "preheader": "Preheader", "mjml": "MJML", "html": "HTML", "text": "Text"}
-_FIELDS = {label: field for field, label in _LABELS.items()}
-_SAID = re.compile(r"(?:(Subject|Preheader|HTML|Text): )?(?:Line (\d+): )?(.*)", re.DOTALL)
+_FIELDS = {label: field for field, label in LABELS.items()}
+_SAID = re.compile(rf"(?:({'|'.join(_FIELDS)}): )?(?:Line (\d+): )?(.*)", re.DOTALL)
+_BEGINNINGS = {"The subject": "subject", "The title": "subject", "The text": "text", "The JSON": "text"}
 _OUTPUT = re.compile(r"\{\{-?\s*(profile\.[A-Za-z0-9_.\-]+)\s*(\|.*?)?-?\}\}", re.DOTALL)
 _IMAGE = re.compile(r"<(?:img|mj-image|mj-carousel-image)\b(?:[^>\"']|\"[^\"]*\"|'[^']*')*>", re.IGNORECASE)
 _ALT = re.compile(r"\balt\s*=", re.IGNORECASE)
@@ -32,10 +33,13 @@ class Authored:
 
     words: Words
     mjml: str = ""
+    channel: int = Channel.EMAIL
 
     @property
     def body(self) -> tuple[str, str]:
         """Field and source of the body that the author writes."""
+        if self.channel != Channel.EMAIL:
+            return "text", self.words.text
         return ("mjml", self.mjml) if self.mjml.strip() else ("html", self.words.html)
 
 
@@ -50,7 +54,7 @@ class Finding:
 
     def __str__(self) -> str:
         place = f"Line {self.line}: " if self.line else ""
-        return f"{_LABELS[self.field]}: {place}{self.message}" if self.field in _LABELS else self.message
+        return f"{LABELS[self.field]}: {place}{self.message}" if self.field in LABELS else self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,9 @@ def authored(*, subject: str, preheader: str, mjml_source: str, html_source: str
 def findings(authored: Authored) -> list[Finding]:
     """Everything that is wrong, in the order of fields and lines."""
     field, source = authored.body
+    if authored.channel != Channel.EMAIL:
+        said = rendering.problems(authored.words, authored.channel)
+        return [_located(problem, field) for problem in said]
     # Liquid is looked at in what the author wrote: lines of the HTML made from it would say nothing to anybody.
     found = [_located(problem, field) for problem in rendering.problems(replace(authored.words, html=source))]
     markup = mjml.compile_mjml(source).problems if field == "mjml" else html.problems(source)
@@ -82,7 +89,7 @@ def findings(authored: Authored) -> list[Finding]:
             rendering.CompiledEmail(authored.words)
         except ContentError as error:
             found.append(_located(str(error), field))
-    order = list(_LABELS)
+    order = list(LABELS)
     return sorted(found, key=lambda finding: (order.index(finding.field), finding.line or 0))
 
 
@@ -90,7 +97,9 @@ def _located(problem: str, body: str) -> Finding:
     """A sentence of the renderer, taken apart."""
     said = _SAID.fullmatch(problem)
     assert said is not None  # the pattern takes any text
-    field = _FIELDS.get(said[1] or "", "subject" if problem.startswith("The subject") else "html")
+    field = _FIELDS.get(said[1] or "") or next(
+        (field for beginning, field in _BEGINNINGS.items() if problem.startswith(beginning)), "html"
+    )
     return Finding("error", body if field == "html" else field, said[3], int(said[2]) if said[2] else None)
 
 
@@ -98,21 +107,25 @@ def render_error(authored: Authored, values: Mapping[str, object]) -> Finding | 
     """Which field cannot be rendered with these values and why; its line is that of the author's source."""
     body, source = authored.body
     words = authored.words
+    is_email = authored.channel == Channel.EMAIL
     fields = [
         ("subject", words.subject),
         ("preheader", words.preheader),
         ("text", words.text),
+        ("image_url", words.image_url),
+        ("link_url", words.link_url),
+        *(("columns", source) for _name, source in words.columns),
         (body, source),
     ]
     for field, text in fields:
         try:
-            Template(text, is_html=field in {"preheader", body}).render(values)
+            Template(text, is_html=is_email and field in {"preheader", body}).render(values)
         except ContentError as error:
             return replace(_located(str(error), body), field=field)
     return None
 
 
-def checks(authored: Authored, email: Email | None) -> list[Check]:
+def checks(authored: Authored, email: Shown | None) -> list[Check]:
     """The list to go through before sending: for each matter what is to be done, or that all is well."""
     field, source = authored.body
     return [
@@ -126,7 +139,7 @@ def checks(authored: Authored, email: Email | None) -> list[Check]:
     ]
 
 
-def _subject(authored: Authored, email: Email | None) -> Iterator[Check]:
+def _subject(authored: Authored, email: Shown | None) -> Iterator[Check]:
     subject = email.subject if email else authored.words.subject.strip()
     if not subject:
         yield Check("subject", "error", "The subject is empty. Write what the email is about.", "subject")
@@ -231,7 +244,7 @@ def _defaults(authored: Authored, field: str, source: str) -> Iterator[Check]:
         yield Check("defaults", "ok", "Every field of a profile has a default.", field)
 
 
-def _size(field: str, email: Email | None) -> Iterator[Check]:
+def _size(field: str, email: Shown | None) -> Iterator[Check]:
     if email is None or not email.html:
         return
     size = len(email.html.encode())

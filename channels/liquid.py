@@ -8,6 +8,7 @@ HTML every value is escaped.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -27,7 +28,7 @@ from liquid.expression import Expression
 from liquid.stringify import to_liquid_string
 from liquid.template import BoundTemplate
 from liquid.token import Token
-from liquid.undefined import UNDEFINED
+from liquid.undefined import UNDEFINED, Undefined
 from markupsafe import escape
 
 MAX_SOURCE = 64 * 1024
@@ -184,6 +185,28 @@ class _Output(Output):
     node_class = _OutputNode
 
 
+class _JsonText(str):
+    """A text that is JSON already."""
+
+    __slots__ = ()
+
+
+class _JsonOutputNode(_OutputNode):
+    """Writes a value so that it can stand between the quotes of a JSON string; numbers can stand without."""
+
+    __slots__ = ()
+
+    def text(self, context: RenderContext) -> str:
+        value = self.evaluate(context)
+        if type(value) is _JsonText:
+            return value
+        return json.dumps(to_liquid_string(value, False), ensure_ascii=False)[1:-1]
+
+
+class _JsonOutput(_Output):
+    node_class = _JsonOutputNode
+
+
 class _ForNode(ForNode):
     __slots__ = ("evaluate", "name")
 
@@ -265,18 +288,29 @@ class Environment(liquid.Environment):
         self.add_tag(_Content)
         self.add_tag(_Output)
         self.add_tag(_For)
+        self.filters["json"] = _json
         for name, function in self.filters.items():
             self.filters[name] = _bounded(name, function)
+
+
+class JsonEnvironment(Environment):
+    """Liquid whose values are escaped for JSON texts."""
+
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        super().setup_tags_and_filters(extra=extra)
+        self.add_tag(_JsonOutput)
 
 
 class Template:
     """A compiled source. `parts` are its literals and its moving parts in order: `begin` a render, `fill` each."""
 
-    def __init__(self, source: str, *, is_html: bool, max_source: int = MAX_SOURCE) -> None:
-        """Raises ContentError with the line and the remedy."""
+    def __init__(
+        self, source: str, *, is_html: bool, is_json: bool = False, max_source: int = MAX_SOURCE
+    ) -> None:
+        """In HTML and in JSON values are escaped. Raises ContentError with the line and the remedy."""
         if len(source) > max_source:
             raise ContentError(f"It has {len(source)} characters; shorten it to {max_source} or fewer.")
-        environment = _HTML if is_html else _TEXT
+        environment = _HTML if is_html else _JSON if is_json else _TEXT
         try:
             self._bound = environment.from_string(source)
         except exceptions.LiquidError as error:
@@ -397,6 +431,19 @@ def _url(value: object) -> str:
     return "" if scheme and scheme[1].lower() not in _SAFE_SCHEMES else text
 
 
+def _json(value: object) -> str:
+    """The value as JSON: a text with its quotes, a list, an object, null."""
+    return _JsonText(msgspec.json.encode(value, enc_hook=_as_json).decode())
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, Number):
+        return msgspec.Raw(value.text.encode())
+    if isinstance(value, Undefined):
+        return None
+    raise ValueError(f"{type(value).__name__} has no form in JSON")
+
+
 def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """The filter with its work counted, its input and output limited, and any failure a Liquid error."""
     wants_context = getattr(function, "with_context", False)
@@ -471,3 +518,4 @@ _GROWTH: dict[str, Callable[..., int]] = {"replace": _replaced, "join": _joined,
 
 _HTML = Environment(autoescape=True)
 _TEXT = Environment(autoescape=False)
+_JSON = JsonEnvironment(autoescape=False)

@@ -5,6 +5,7 @@ Above each hot table stands its unique key, its lock order, and the two processe
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
@@ -18,6 +19,16 @@ from profiles.models import Channel, Profile
 one_line = RegexValidator(
     r"^[^\r\n\x00\u2028\u2029]*$", _("This text goes into a header: write it on one line.")
 )
+
+
+def named_values(value: object) -> None:
+    """Refuse what is not a list of [name, Liquid] pairs of texts."""
+    is_fit = isinstance(value, list) and all(
+        isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
+        for pair in value
+    )
+    if not is_fit:
+        raise ValidationError(_("Write a list of pairs: a name and its value."))
 
 
 def provider_choices() -> list[tuple[str, str]]:
@@ -34,7 +45,14 @@ class ChannelConfiguration(models.Model):
     provider = models.CharField(max_length=60, choices=provider_choices)
     settings = models.JSONField(default=dict, blank=True)
     sender_name = models.CharField(max_length=200, blank=True, validators=[one_line])
-    sender_address = models.CharField(max_length=320, validators=[one_line])
+    sender_address = models.CharField(
+        max_length=320,
+        blank=True,
+        validators=[one_line],
+        help_text=_(
+            "An email address, or the number or name that an SMS comes from. Other channels need none."
+        ),
+    )
     reply_to = models.CharField(max_length=320, blank=True, validators=[one_line])
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -44,6 +62,12 @@ class ChannelConfiguration(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if self.channel in {Channel.EMAIL, Channel.SMS} and not self.sender_address.strip():
+            raise ValidationError(
+                {"sender_address": _("Email and SMS come from somewhere. Give the address of the sender.")}
+            )
 
 
 class Content(models.Model):
@@ -97,13 +121,24 @@ class Variant(models.Model):
     version = models.ForeignKey(ContentVersion, on_delete=models.CASCADE, related_name="variants")
     treatment = models.SlugField(max_length=60, blank=True, default="")
     locale = models.CharField(max_length=20, blank=True, default="")
-    subject = models.CharField(max_length=500, validators=[one_line])
+    subject = models.CharField(
+        max_length=500, blank=True, validators=[one_line], help_text=_("Of a push: its title.")
+    )
     preheader = models.CharField(max_length=500, blank=True)
     mjml = models.TextField(
         blank=True, db_default="", help_text=_("When it is there, the HTML is made from it at each save.")
     )
     html = models.TextField(blank=True)
-    text = models.TextField(blank=True)
+    text = models.TextField(blank=True, help_text=_("Of a webhook: its JSON."))
+    image_url = models.CharField(max_length=2000, blank=True, db_default="", validators=[one_line])
+    link_url = models.CharField(max_length=2000, blank=True, db_default="", validators=[one_line])
+    columns = models.JSONField(
+        blank=True,
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        validators=[named_values],
+        help_text=_("Of direct mail its columns, of a push what the app is given: a list of [name, Liquid]."),
+    )
 
     class Meta:
         constraints = [
@@ -111,7 +146,7 @@ class Variant(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.subject
+        return self.subject or gettext("Variant %(id)s") % {"id": self.pk}
 
 
 class Link(models.Model):
@@ -242,6 +277,61 @@ class MessageDue(models.Model):
     class Meta:
         db_table = "message_due"
         indexes = [models.Index(fields=["lane", "due_at"], name="message_due_lane")]
+
+
+class Device(models.Model):
+    """A phone or a browser that takes pushes of a profile. Whoever signs in on it last has it.
+
+    Key: digest, of provider and token. Met by: the stream's consumer and the API, which write it in digest order; a
+    merge; the sender, which switches it off when its service says that it is gone.
+    """
+
+    profile = models.ForeignKey(
+        Profile, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="devices"
+    )
+    provider = models.CharField(max_length=60, help_text=_("The kind of provider that reaches it."))
+    digest = models.BinaryField(max_length=16, unique=True)
+    token = models.TextField(help_text=_("What the service calls it; for Web Push its address."))
+    keys = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        help_text=_("Web Push: p256dh and auth."),
+    )
+    platform = models.CharField(max_length=40, blank=True, db_default="")
+    locale = models.CharField(max_length=20, blank=True, db_default="")
+    is_active = models.BooleanField(db_default=True)
+    last_seen_at = models.DateTimeField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "device"
+        indexes = [models.Index(fields=["profile"], name="device_profile")]
+
+    def __str__(self) -> str:
+        return gettext("Device %(id)s") % {"id": self.pk}
+
+
+class MessageDevice(models.Model):
+    """What became of a message on one device.
+
+    Key: (message, device). Written by the sender that holds the message's token, before the message itself.
+    """
+
+    pk = models.CompositePrimaryKey("message_id", "device_id")
+    message = models.ForeignKey(
+        Message, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="devices"
+    )
+    device = models.ForeignKey(Device, models.DO_NOTHING, db_constraint=False, db_index=False)
+    state = models.SmallIntegerField(
+        choices=Message.State.choices,
+        help_text=_("Sent, failed, uncertain; queued when it is tried again with its message."),
+    )
+    provider_id = models.TextField(blank=True, db_default="")
+    reason = models.CharField(max_length=300, blank=True, db_default="")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "message_device"
 
 
 class Suppression(models.Model):

@@ -27,8 +27,18 @@ Audit = Callable[[], object]
 """Writes the line about a change, in its transaction."""
 
 _POLL_SECONDS = 0.05
-_WORDS = ("subject", "preheader", "html", "text")
-_AUTHORED = ("treatment", "locale", "subject", "preheader", "mjml", "html", "text")
+_AUTHORED = (
+    "treatment",
+    "locale",
+    "subject",
+    "preheader",
+    "mjml",
+    "html",
+    "text",
+    "image_url",
+    "link_url",
+    "columns",
+)
 
 
 class ContentRefused(Exception):
@@ -51,17 +61,17 @@ def save_draft(
     *,
     key: str,
     name: str,
-    variants: Sequence[Mapping[str, str]],
+    variants: Sequence[Mapping[str, Any]],
     channel: int = Channel.EMAIL,
     revision: str | None = None,
     user: Any = None,
 ) -> ContentVersion:
     """Write the draft of a content, which is made when it is new; its published versions stay as they are.
 
-    A variant may have `subject`, `preheader`, `mjml`, `html`, `text`, `treatment`, `locale`; with MJML its HTML is made
-    from that. Whether the words can be rendered is asked at publishing. `revision` is what `revision_of` gave for the
-    draft that the author changed, "" when there was none, None to write whatever is there. Raises ContentRefused for
-    what cannot be stored, StaleRevision when somebody was quicker.
+    A variant may have `subject`, `preheader`, `mjml`, `html`, `text`, `image_url`, `link_url`, `columns`, `treatment`,
+    `locale`; with MJML its HTML is made from that. Whether the words can be rendered is asked at publishing. `revision`
+    is what `revision_of` gave for the draft that the author changed, "" when there was none, None to write whatever is
+    there. Raises ContentRefused for what cannot be stored, StaleRevision when somebody was quicker.
     """
     content, _ = Content.objects.get_or_create(key=key, defaults={"name": name, "channel": channel})
     content = Content.objects.select_for_update().get(pk=content.pk)
@@ -89,7 +99,7 @@ def save_draft(
     return version
 
 
-def _with_html(variant: Mapping[str, str]) -> dict[str, str]:
+def _with_html(variant: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a variant, its HTML made from its MJML if it has any; none when that cannot be compiled."""
     source = variant.get("mjml", "")
     made = {"html": mjml.compile_mjml(source).html} if source.strip() else {}
@@ -120,7 +130,7 @@ def create_content(
     *,
     key: str,
     name: str,
-    variants: Sequence[Mapping[str, str]],
+    variants: Sequence[Mapping[str, Any]],
     channel: int = Channel.EMAIL,
     user: Any = None,
 ) -> ContentVersion:
@@ -182,7 +192,7 @@ def publish_content(*, content: Content, now: datetime, user: Any = None) -> Con
 
 def content_problems(version: ContentVersion) -> list[str]:
     """Why a version cannot be published, as sentences; empty when it can."""
-    variants = list(version.variants.order_by("treatment", "locale"))
+    variants = list(version.variants.select_related("version__content").order_by("treatment", "locale"))
     if not any(not variant.treatment and not variant.locale for variant in variants):
         return [
             "The variant without treatment and locale is missing: it is for everybody that no other one fits."
@@ -210,12 +220,12 @@ def has_way_out(content: Content) -> bool:
 
 def authored_words(variant: Variant) -> checklist.Authored:
     """What an author wrote: MJML as MJML."""
-    return checklist.Authored(words_of(variant), variant.mjml)
+    return checklist.Authored(words_of(variant), variant.mjml, variant.version.content.channel)
 
 
 def words_of(variant: Variant) -> rendering.Words:
     """The authored words of a variant."""
-    return rendering.Words(**{field: getattr(variant, field) for field in _WORDS})
+    return rendering.Words.of(variant)
 
 
 def unsubscribe(

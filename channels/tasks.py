@@ -14,7 +14,31 @@ logger = logging.getLogger(__name__)
 
 @shared_task(ignore_result=True)
 def drain_email() -> None:
-    """Send what is due by email; ring again when the time is up before the lane is empty."""
+    _drain(Channel.EMAIL, drain_email.name)
+
+
+@shared_task(ignore_result=True)
+def drain_sms() -> None:
+    _drain(Channel.SMS, drain_sms.name)
+
+
+@shared_task(ignore_result=True)
+def drain_push() -> None:
+    _drain(Channel.PUSH, drain_push.name)
+
+
+@shared_task(ignore_result=True)
+def drain_webhook() -> None:
+    _drain(Channel.WEBHOOK, drain_webhook.name)
+
+
+@shared_task(ignore_result=True)
+def drain_direct_mail() -> None:
+    _drain(Channel.DIRECT_MAIL, drain_direct_mail.name)
+
+
+def _drain(lane: Channel, task: str) -> None:
+    """Send what is due in a lane; ring again when the time is up before it is empty."""
     with sql.outage_in_a_line(logger):
-        if not claiming.drain(partial(delivery.take_batch, Channel.EMAIL)).is_empty:
-            doorbell.ring(drain_email.name)
+        if not claiming.drain(partial(delivery.take_batch, lane)).is_empty:
+            doorbell.ring(task)

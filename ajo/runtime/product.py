@@ -124,11 +124,11 @@ class CeleryProgram(Program):
         super().__init__(name, ["celery", "-A", "ajo", *arguments], env, home / "log")
 
     @classmethod
-    def worker(cls, name: str, queues: str, env: Mapping[str, str], home: Path) -> Self:
-        """A worker with two child processes for the given queues."""
+    def worker(cls, name: str, queues: str, env: Mapping[str, str], home: Path, *, children: int = 2) -> Self:
+        """A worker with child processes for the given queues."""
         # What workers tell each other is of no use to us and wakes the broker all the time.
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-        return cls(name, ["worker", "-n", f"{name}@%h", "-Q", queues, "-c", "2", *quiet], env, home)
+        return cls(name, ["worker", "-n", f"{name}@%h", "-Q", queues, "-c", str(children), *quiet], env, home)
 
     @classmethod
     def beat(cls, env: Mapping[str, str], home: Path) -> Self:
@@ -272,7 +272,8 @@ def _bring_up(supervisor: Supervisor, options: Options, secrets: Secrets, record
     supervisor.start(Web(options, env, log_dir))
     supervisor.launch(
         CeleryProgram.worker("engine", ENGINE_QUEUES, env, options.home),
-        CeleryProgram.worker("sender", SENDER_QUEUES, env, options.home),
+        # Three, so that a slow service of one channel leaves two for the others.
+        CeleryProgram.worker("sender", SENDER_QUEUES, env, options.home, children=3),
     )
     if options.has_demo:
         seed = [*manage, "seed_demo", "--if-empty", "--url", options.url]

@@ -150,14 +150,14 @@ class ContentViewSet(ViewSet):
         )
         values = self._values(self.get_object(), asked)
         found = authoring.preview(authored, values)
-        email = found.email
+        shown = found.shown
         return Response(
             {
-                "is_rendered": email is not None,
-                "subject": email.subject if email else "",
+                "is_rendered": shown is not None,
+                "subject": shown.subject if shown else "",
                 "preheader": found.preheader,
-                "html": email.html if email else "",
-                "text": email.text if email else "",
+                "html": shown.html if shown else "",
+                "text": shown.text if shown else "",
                 "problems": [asdict(finding) for finding in found.findings],
                 "checks": [asdict(check) for check in found.checks],
                 "values": values,
@@ -193,7 +193,7 @@ class ContentViewSet(ViewSet):
                 values=values,
                 now=timezone.now(),
                 user=self.person(),
-                profile=asked["profile"],
+                profile_id=asked["profile"],
             )
         except authoring.ProofRefused as refused:
             errors = [{"field": refused.field, "code": "refused", "message": str(refused)}]

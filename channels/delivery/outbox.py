@@ -50,7 +50,13 @@ _NAMES = {
     "a_run": SendHold.Scope.CAMPAIGN_RUN.value,
 }
 
-_DRAIN_TASKS = {Channel.EMAIL: "channels.tasks.drain_email"}
+_DRAIN_TASKS = {
+    Channel.EMAIL: "channels.tasks.drain_email",
+    Channel.SMS: "channels.tasks.drain_sms",
+    Channel.PUSH: "channels.tasks.drain_push",
+    Channel.WEBHOOK: "channels.tasks.drain_webhook",
+    Channel.DIRECT_MAIL: "channels.tasks.drain_direct_mail",
+}
 
 REASON_LOST = (
     "The worker died, or lost its connection, after it had begun to send. Whether it arrived is not known."
@@ -121,6 +127,7 @@ class Loaded(NamedTuple):
     attributes: str | None
     is_held: bool
     message_class: int
+    channel: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +137,8 @@ class Candidate:
     id: int
     profile_id: int
     """For whom it was rendered."""
-    address: str = ""
-    """As it will be sent to; empty when there is none."""
+    address: str | None = None
+    """As it will be sent to; None when the profile cannot be reached, empty on channels without addresses."""
     normal_address: str = ""
     """As suppressions are kept."""
     problem: str = ""
@@ -342,7 +349,7 @@ _IS_HELD = """EXISTS (SELECT FROM send_hold h WHERE h.scope = %(everything)s
 _LOAD = f"""
 SELECT m.id, m.profile_id, m.state, m.lease_until <= clock_timestamp() AS is_lease_over, m.lease_until,
     m.configuration_id, m.variant_id, m.event_id, m.context::text AS context, m.attempt, m.created_at,
-    p.attributes::text AS attributes, {_IS_HELD} AS is_held, m.message_class
+    p.attributes::text AS attributes, {_IS_HELD} AS is_held, m.message_class, m.channel
 FROM message m LEFT JOIN profile p ON p.id = m.profile_id
 WHERE m.id = ANY(%(ids)b::bigint[]) ORDER BY m.id
 """
@@ -359,8 +366,8 @@ WITH wanted AS MATERIALIZED (
         WHEN m.profile_id <> w.profile_id THEN 'moved'
         WHEN {_IS_HELD} THEN 'held'
         WHEN p.id IS NULL OR p.merged_into IS NOT NULL THEN 'merged'
-        WHEN w.address = '' AND m.created_at > %(now)s - %(patience)s * interval '1 second' THEN 'early'
-        WHEN w.address = '' THEN 'no_address'
+        WHEN w.address IS NULL AND m.created_at > %(now)s - %(patience)s * interval '1 second' THEN 'early'
+        WHEN w.address IS NULL THEN 'no_address'
         WHEN s.address IS NOT NULL THEN 'suppressed'
         WHEN c.state = %(opted_out)s AND m.message_class = %(marketing)s THEN 'opted_out'
         WHEN w.problem <> '' THEN 'failed'
@@ -377,7 +384,7 @@ WITH wanted AS MATERIALIZED (
         reason = CASE l.outcome WHEN 'merged' THEN %(reason_merged)s WHEN 'no_address' THEN %(reason_no_address)s
             WHEN 'suppressed' THEN %(reason_suppressed)s WHEN 'opted_out' THEN %(reason_opted_out)s
             WHEN 'failed' THEN left(l.problem, 300) ELSE '' END,
-        address = l.address, token = %(token)s, attempt = m.attempt + (l.outcome = 'sending')::int,
+        address = coalesce(l.address, ''), token = %(token)s, attempt = m.attempt + (l.outcome = 'sending')::int,
         lease_until = CASE l.outcome WHEN 'sending' THEN clock_timestamp() + %(lease)s * interval '1 second' END
     FROM locked l WHERE m.id = l.id AND l.outcome NOT IN ('held', 'moved', 'early')
     RETURNING m.id, m.state

@@ -12,29 +12,29 @@ import os
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from itertools import groupby
 from typing import Any
-from uuid import UUID
 
-import msgspec
 from django.conf import settings
 
 from ajo.lib import sql
 from ajo.lib.chaos import point
 from ajo.lib.registry import UnknownKind
-from channels import addresses
-from channels.delivery import outbox
+from channels import addresses, devices
+from channels.delivery import outbox, values
 from channels.delivery.outbox import Candidate, Loaded, Result, State
-from channels.liquid import ContentError, decode_values
+from channels.delivery.values import Values, decoded
+from channels.devices import Fate, Reached
+from channels.liquid import ContentError
 from channels.models import ChannelConfiguration, MessageClass, Variant
 from channels.providers import registry
 from channels.providers.base import Outgoing, Provider, ProviderError, Receipt, Verdict
-from channels.rendering import CompiledEmail, Sender, Words, compile_email, make_message_id
+from channels.rendering import Compiled, Envelope, Sender, Words, compile_words, make_message_id
 from channels.tracking import links, tokens
+from profiles.models import Channel
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +60,26 @@ class _Route:
 class _Batch:
     """What was gathered for the queued messages of a reservation."""
 
+    channel: int
     now: datetime
     messages: Sequence[Loaded]
     configurations: Mapping[int, ChannelConfiguration]
-    words: Mapping[int, Words]
-    properties: Mapping[UUID, str]
+    compiled: Mapping[int, Compiled]
+    broken: Mapping[int, str]
+    """Why the words of a variant cannot be compiled."""
+    values: Values
+    devices: Mapping[int, Sequence[Reached]]
+    """Of each message, for channels that go to devices."""
     ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a message goes. `normal_address` is as suppressions are kept."""
+
+    address: str
+    normal_address: str = ""
+    device_id: int = 0
 
 
 def take_batch(lane: int, *, now: datetime | None = None, limit: int = 500) -> int:
@@ -82,7 +96,7 @@ def take_batch(lane: int, *, now: datetime | None = None, limit: int = 500) -> i
     queued = _sort_out(reserved, now)
     if queued:
         seconds = min(BATCH_SECONDS, settings.AJO_SEND_RESERVATION_SECONDS * 0.8)
-        _send(_gather(queued, now, began_at + seconds))
+        _send(_gather(lane, queued, now, began_at + seconds))
     return len(reserved)
 
 
@@ -123,35 +137,39 @@ def _is_repeatable(message: Loaded, now: datetime) -> bool:
     ).idempotency_window
 
 
-def _gather(messages: Sequence[Loaded], now: datetime, ends_at: float) -> _Batch:
-    variants = Variant.objects.in_bulk({message.variant_id for message in messages})
-    words = {pk: Words(v.subject, v.preheader, v.html, v.text) for pk, v in variants.items()}
-    links.keep(_links(words))
+def _gather(channel: int, messages: Sequence[Loaded], now: datetime, ends_at: float) -> _Batch:
+    configurations = ChannelConfiguration.objects.in_bulk({message.configuration_id for message in messages})
+    compiled: dict[int, Compiled] = {}
+    broken: dict[int, str] = {}
+    for pk, variant in Variant.objects.in_bulk({message.variant_id for message in messages}).items():
+        try:
+            compiled[pk] = compile_words(channel, Words.of(variant), tokens.public_url())
+        except ContentError as error:
+            broken[pk] = str(error)
+    links.keep((pk, each.links) for pk, each in compiled.items())
     return _Batch(
+        channel=channel,
         now=now,
         messages=messages,
-        configurations=ChannelConfiguration.objects.in_bulk(
-            {message.configuration_id for message in messages}
-        ),
-        words=words,
-        properties=_event_properties({message.event_id for message in messages if message.event_id}),
+        configurations=configurations,
+        compiled=compiled,
+        broken=broken,
+        values=values.gather(messages, compiled, now),
+        devices=_devices(messages, configurations) if channel == Channel.PUSH else {},
         ends_at=ends_at,
     )
 
 
-def _links(words: Mapping[int, Words]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """The links of each variant. What cannot be compiled has none: its messages will fail, each with the reason."""
-    for variant_id, each in words.items():
-        with suppress(ContentError):
-            yield variant_id, compile_email(each, tokens.public_url()).links
-
-
-def _event_properties(event_ids: set[UUID]) -> dict[UUID, str]:
-    if not event_ids:
-        return {}
-    with sql.cursor() as cur:
-        cur.execute("SELECT id, properties::text FROM event WHERE id = ANY(%b::uuid[])", [sorted(event_ids)])
-        return dict(cur.fetchall())
+def _devices(
+    messages: Sequence[Loaded], configurations: Mapping[int, ChannelConfiguration]
+) -> dict[int, list[Reached]]:
+    return devices.reach(
+        [
+            (message.id, message.profile_id, configuration.provider)
+            for message in messages
+            if (configuration := configurations.get(message.configuration_id))
+        ]
+    )
 
 
 def _send(batch: _Batch) -> None:
@@ -189,29 +207,31 @@ def _put_off(messages: Sequence[Loaded], error: ProviderError, now: datetime) ->
 
 def _send_some(messages: Sequence[Loaded], route: _Route, batch: _Batch) -> None:
     """One micro-batch. Raises ProviderError when the service took nothing; these messages are queued again by then."""
-    outgoing: dict[int, Outgoing] = {}
+    outgoing: dict[int, list[Outgoing]] = {}
     candidates = list(_render(messages, route, batch, outgoing))
     token, may_send = outbox.fence(candidates, batch.now)
     lease_ends_at = time.monotonic() + settings.AJO_SEND_LEASE_SECONDS
     point("after_fence")
-    to_send = [outgoing[message_id] for message_id in sorted(may_send)]
+    to_send = [each for message_id in sorted(may_send) for each in outgoing[message_id]]
     # A process that was stopped in between wakes up when others have already called its messages uncertain.
     if not to_send or time.monotonic() >= lease_ends_at:
         return
     attempts = {message.id: message.attempt + 1 for message in messages}
     try:
-        receipts = {receipt.message_id: receipt for receipt in route.provider.send(to_send)}
+        receipts = {
+            (receipt.message_id, receipt.device_id): receipt for receipt in route.provider.send(to_send)
+        }
     except ProviderError as error:
         pause = _pause(error)
         results = [
             Result(
-                each.message_id,
+                message_id,
                 State.QUEUED.value,
                 reason=str(error),
                 delay=pause + random.uniform(0, _OUTAGE_SECONDS),
                 counts=False,
             )
-            for each in to_send
+            for message_id in sorted(may_send)
         ]
         outbox.record(results, token, batch.now)
         raise
@@ -219,84 +239,130 @@ def _send_some(messages: Sequence[Loaded], route: _Route, batch: _Batch) -> None
         # Whatever it was, some of these may have been accepted.
         logger.exception("The provider %s failed in a way that it should not.", route.configuration)
         lost = Receipt(0, Verdict.UNKNOWN, detail=f"{type(error).__name__}: {error}")
-        receipts = {each.message_id: lost for each in to_send}
+        receipts = {(each.message_id, each.device_id): lost for each in to_send}
     point("after_send")
-    silent = Receipt(0, Verdict.UNKNOWN, detail="The provider said nothing about this message.")
+    said = [(each, receipts.get((each.message_id, each.device_id), _SILENT)) for each in to_send]
     results = [
-        _result(each.message_id, receipts.get(each.message_id, silent), attempts[each.message_id])
-        for each in to_send
+        _result(message_id, _best([receipt for _, receipt in group]), attempts[message_id])
+        for message_id, group in groupby(said, key=lambda pair: pair[0].message_id)
     ]
-    outbox.record(results, token, batch.now)
+    if batch.channel == Channel.PUSH:
+        fates = [_fate(each, receipt) for each, receipt in said]
+        with sql.unit_of_work():
+            devices.record(fates, batch.now)
+            outbox.record(results, token, batch.now)
+    else:
+        outbox.record(results, token, batch.now)
 
 
 def _render(
-    messages: Sequence[Loaded], route: _Route, batch: _Batch, outgoing: dict[int, Outgoing]
+    messages: Sequence[Loaded], route: _Route, batch: _Batch, outgoing: dict[int, list[Outgoing]]
 ) -> Iterator[Candidate]:
     """Render each message into `outgoing`; one that cannot be rendered becomes a candidate with a problem."""
     date = format_datetime(batch.now)
-    channel = route.configuration.channel
-    brand = {"name": route.sender.name, "address": route.sender.address}
     for message in messages:
         point("before_render")
-        profile = _decoded(message.attributes)
-        address = addresses.address_of(channel, profile)
-        normal_address = addresses.normalise(channel, address)
-        if normal_address is None:
+        profile = decoded(message.attributes)
+        targets = _targets(message, profile, batch)
+        if not targets:
             yield Candidate(message.id, message.profile_id)
             continue
-        message_id = make_message_id(message.id, message.created_at, route.sender.address)
-        public = tokens.addresses(message.id)
-        is_marketing = message.message_class == MessageClass.MARKETING
+        # Only devices are several, and they have no address to be withheld by.
+        address = "" if targets[0].device_id else targets[0].address
+        normal_address = targets[0].normal_address
+        problem = ""
         try:
-            values = {
-                "profile": profile,
-                "event": _decoded(batch.properties.get(message.event_id) if message.event_id else None),
-                "context": _decoded(message.context),
-                "brand": brand,
-                "unsubscribe_url": public.unsubscribe_url,
-                "preferences_url": public.preferences_url,
-            }
-            body = _compiled(message.variant_id, batch).render(
-                values,
-                sender=route.sender,
-                address=address,
-                message_id=message_id,
-                date=date,
-                token=public.token,
-                list_unsubscribe=public.unsubscribe_url if is_marketing else "",
-            )
+            key = make_message_id(message.id, message.created_at, route.sender.address)
+            body = _body(message, profile, address, key, date, route.sender, batch)
         except ContentError as error:
-            yield Candidate(message.id, message.profile_id, address, normal_address, problem=str(error))
+            problem = str(error)
         except Exception as error:
             # A fault of the renderer must not take the neighbours along.
             logger.exception("Message %s cannot be rendered.", message.id)
-            yield Candidate(
-                message.id,
-                message.profile_id,
-                address,
-                normal_address,
-                problem=f"{type(error).__name__} while rendering it.",
-            )
+            problem = f"{type(error).__name__} while rendering it."
         else:
-            outgoing[message.id] = Outgoing(message.id, address, route.sender.address, body, message_id)
-            yield Candidate(message.id, message.profile_id, address, normal_address)
+            outgoing[message.id] = [
+                Outgoing(
+                    message.id,
+                    target.address,
+                    route.sender.address,
+                    body,
+                    f"{key}/{target.device_id}" if target.device_id else key,
+                    target.device_id,
+                )
+                for target in targets
+            ]
+        yield Candidate(message.id, message.profile_id, address, normal_address, problem=problem)
 
 
-def _compiled(variant_id: int, batch: _Batch) -> CompiledEmail:
-    words = batch.words.get(variant_id)
-    if words is None:
+def _targets(message: Loaded, profile: Mapping[str, Any], batch: _Batch) -> Sequence[_Target]:
+    """Where the message goes; nothing when its profile cannot be reached."""
+    if batch.channel == Channel.PUSH:
+        return [
+            _Target(device.address, device_id=device.device_id)
+            for device in batch.devices.get(message.id, ())
+        ]
+    if batch.channel == Channel.WEBHOOK:
+        return [_Target("")]
+    address = addresses.address_of(batch.channel, profile)
+    normal_address = addresses.normalise(batch.channel, address)
+    return [] if normal_address is None else [_Target(address, normal_address)]
+
+
+def _body(
+    message: Loaded,
+    profile: Mapping[str, Any],
+    address: str,
+    key: str,
+    date: str,
+    sender: Sender,
+    batch: _Batch,
+) -> bytes:
+    """What the provider is given for a message. Raises ContentError."""
+    compiled = batch.compiled.get(message.variant_id)
+    if compiled is None:
         raise ContentError(
-            "The words of this message were deleted. Publish the content again and send a new one."
+            batch.broken.get(
+                message.variant_id,
+                "The words of this message were deleted. Publish the content again and send a new one.",
+            )
         )
-    return compile_email(words, tokens.public_url())
+    public = tokens.addresses(message.id)
+    envelope = Envelope(
+        sender=sender,
+        address=address,
+        message_id=key,
+        date=date,
+        token=public.token,
+        list_unsubscribe=(public.unsubscribe_url if message.message_class == MessageClass.MARKETING else ""),
+    )
+    return compiled.render(batch.values.of(message, profile, sender, public), envelope)
 
 
-def _decoded(text: str | None) -> dict[str, Any]:
-    """The JSON object; nothing when it is none, which content shows as empty values."""
-    try:
-        return decode_values(text) if text else {}
-    except msgspec.ValidationError:
-        return {}
+_SILENT = Receipt(0, Verdict.UNKNOWN, detail="The provider said nothing about this message.")
+_GOODNESS = [Verdict.ACCEPTED, Verdict.UNKNOWN, Verdict.DEFERRED, Verdict.REFUSED]
+_STATES = {
+    Verdict.ACCEPTED: State.SENT,
+    Verdict.UNKNOWN: State.UNCERTAIN,
+    Verdict.DEFERRED: State.QUEUED,
+    Verdict.REFUSED: State.FAILED,
+}
+
+
+def _best(receipts: Sequence[Receipt]) -> Receipt:
+    """What a message has become that went to several devices: sent when one took it, uncertain when one may have."""
+    return min(receipts, key=lambda receipt: _GOODNESS.index(receipt.verdict))
+
+
+def _fate(outgoing: Outgoing, receipt: Receipt) -> Fate:
+    return Fate(
+        outgoing.message_id,
+        outgoing.device_id,
+        _STATES[receipt.verdict].value,
+        receipt.provider_id,
+        receipt.detail,
+        receipt.is_device_gone,
+    )
 
 
 def _result(message_id: int, receipt: Receipt, attempt: int) -> Result:
@@ -334,20 +400,21 @@ def source(message_id: int, at: datetime) -> bytes:
     Raises ContentError, with a sentence, when it cannot be rendered.
     """
     (message,) = outbox.load([message_id])
-    batch = _gather([message], at, ends_at=0.0)
+    batch = _gather(message.channel, [message], at, ends_at=0.0)
     configuration = batch.configurations.get(message.configuration_id)
     if configuration is None:
         raise ContentError(
             "The channel configuration of this message was deleted, so its sender is not known."
         )
     sender = Sender(configuration.sender_name, configuration.sender_address, configuration.reply_to)
-    outgoing: dict[int, Outgoing] = {}
-    (candidate,) = _render(
-        [message], _Route(configuration, Provider(configuration.settings), sender), batch, outgoing
-    )
-    if message_id not in outgoing:
-        raise ContentError(candidate.problem or outbox.REASON_NO_ADDRESS)
-    return outgoing[message_id].body
+    profile = decoded(message.attributes)
+    address = addresses.address_of(message.channel, profile)
+    if message.channel not in {Channel.PUSH, Channel.WEBHOOK} and (
+        addresses.normalise(message.channel, address) is None
+    ):
+        raise ContentError(outbox.REASON_NO_ADDRESS)
+    key = make_message_id(message.id, message.created_at, sender.address)
+    return _body(message, profile, address, key, format_datetime(at), sender, batch)
 
 
 # --- providers -----------------------------------------------------------------------------------------------

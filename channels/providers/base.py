@@ -19,18 +19,29 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A rendered message. `body` is what the provider's channel speaks: for email, the MIME bytes with CRLF."""
+    """A rendered message. `address` and `body` are what the provider's channel speaks:
+
+    - email: an email address; MIME bytes with CRLF
+    - SMS: a number in E.164; the text in UTF-8
+    - push: one device (an FCM token, or the JSON of a Web Push subscription); the JSON
+      `{"title", "body", "image_url", "link_url", "data": {}}`, texts empty where there is none
+    - webhook: "" (the settings have the URL); the JSON document that the content renders to
+    - direct mail: the postal address in one line; a JSON list of [column, value] pairs
+
+    A message that goes to several devices is several of these, told apart by `device_id`; 0 on other channels.
+    """
 
     message_id: int
     address: str
     sender: str
     body: bytes
     idempotency_key: str
+    device_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of one message. `detail` is the service's own word, kept for people."""
+    """What became of one message (on one device). `detail` is the service's own word, kept for people."""
 
     message_id: int
     verdict: Verdict
@@ -38,6 +49,9 @@ class Receipt:
     detail: str = ""
     retry_after: float | None = None
     """Seconds, when the service named them."""
+    device_id: int = 0
+    is_device_gone: bool = False
+    """The service says that this device will never be reached again."""
 
 
 class ProviderError(Exception):

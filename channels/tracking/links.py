@@ -29,15 +29,17 @@ _HREF = re.compile(r"(?<![\w:-])href\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+
 _OPTED_OUT = re.compile(r"(?<![\w:-])data-track\s*=\s*[\"']?no\b", re.IGNORECASE)
 _END = re.compile(r"</body\b|</html\b", re.IGNORECASE)
 _WEB = re.compile(r"https?://", re.IGNORECASE)
+_WEB_TEXT = re.compile(r"\bhttps?://[^\s<>\"']+", re.IGNORECASE)
+_PUNCTUATION = ".,;:!?)]}…"
 _NAMED = re.compile(r"\{%-?\s*(?:assign|capture|for|tablerow)\s+([\w-]+)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """HTML with addresses of ours, and the authored URLs by the number of their link."""
+    """A text with addresses of ours, and the authored URLs by the number of their link."""
 
-    html: str
+    source: str
     urls: tuple[str, ...]
 
 
@@ -66,6 +68,30 @@ def track(source: str, base: str) -> Tracked:
     )
     pieces += [source[end:body_end], pixel, source[body_end:]]
     return Tracked("".join(pieces), tuple(urls))
+
+
+def track_text(source: str, base: str) -> Tracked:
+    """Count the clicks of a plain text, which may hold Liquid: each whole address of the web in it is replaced."""
+    masked = _LIQUID.sub(lambda found: (_MASK if found[0][1] == "{" else " ") * len(found[0]), source)
+    known = set(ROOTS).difference(_NAMED.findall(source))
+    pieces: list[str] = []
+    urls: list[str] = []
+    end = 0
+    for found in _WEB_TEXT.finditer(masked):
+        start, stop = found.start(), found.start() + len(found[0].rstrip(_PUNCTUATION))
+        url = source[start:stop]
+        if _is_trackable(url, known):
+            pieces += [source[end:start], f"{base}/t/c/{TOKEN}/{len(urls)}"]
+            urls.append(url)
+            end = stop
+    return Tracked("".join([*pieces, source[end:]]), tuple(urls))
+
+
+def track_url(url: str, base: str) -> Tracked:
+    """Count the clicks of a link that is a field of its own. One that leads into an app stays as it is."""
+    if not url or not _is_trackable(url, set(ROOTS)):
+        return Tracked(url, ())
+    return Tracked(f"{base}/t/c/{TOKEN}/0", (url,))
 
 
 def _places(masked: str) -> Iterator[tuple[int, int]]:

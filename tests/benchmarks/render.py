@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from channels.liquid import decode_values
-from channels.rendering import CompiledEmail, Sender, Words, compile_email
+from channels.rendering import CompiledEmail, Envelope, Sender, Words, compile_email
 from tests.benchmarks import harness
 from tests.benchmarks.outbox import HTML, TEXT
 
@@ -60,8 +60,7 @@ def _render(email: CompiledEmail, n: int) -> bytes:
         "event": decode_values(EVENT),
         "brand": {"name": "Harbour & Pine", "address": "Quay 1, Hafenstadt"},
     }
-    return email.render(
-        values,
+    envelope = Envelope(
         sender=SENDER,
         address=f"person{n}@example.com",
         message_id=f"<{n}@brand.example>",
@@ -69,6 +68,7 @@ def _render(email: CompiledEmail, n: int) -> bytes:
         token=TOKEN,
         list_unsubscribe=f"https://go.brand.example/u/{TOKEN}",
     )
+    return email.render(values, envelope)
 
 
 def _pieces(raw: bytes, moving: int) -> list[bytes]:

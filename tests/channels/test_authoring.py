@@ -49,14 +49,14 @@ def test_a_preview_is_the_email_of_that_person(content: Content, configuration: 
     authored = words(subject="For {{ profile.first_name }}", preheader="{{ brand.name }}", mjml_source=BODY)
     seen = authoring.preview(authored, authoring.values_for(content=content, profile_id=ada.pk))
     assert seen.findings == []
-    assert seen.email is not None
-    assert seen.email.subject == "For Ada"
+    assert seen.shown is not None
+    assert seen.shown.subject == "For Ada"
     assert seen.preheader == configuration.sender_name
-    assert "Hello Ada" in seen.email.html
-    assert seen.email.text.strip() == "Hello Ada"
+    assert "Hello Ada" in seen.shown.html
+    assert seen.shown.text.strip() == "Hello Ada"
     nobody = authoring.preview(authored, authoring.values_for(content=content))
-    assert nobody.email is not None
-    assert "Hello friend" in nobody.email.html
+    assert nobody.shown is not None
+    assert "Hello friend" in nobody.shown.html
 
 
 def test_numbers_are_shown_as_they_were_sent(content: Content) -> None:
@@ -65,8 +65,8 @@ def test_numbers_are_shown_as_they_were_sent(content: Content) -> None:
         cursor.execute("UPDATE profile SET attributes = '{\"balance\": 19.90}' WHERE id = %s", [ada.pk])
     values = authoring.values_for(content=content, profile_id=ada.pk)
     seen = authoring.preview(words(subject="{{ profile.balance }}", text="x"), values)
-    assert seen.email is not None
-    assert seen.email.subject == "19.90"
+    assert seen.shown is not None
+    assert seen.shown.subject == "19.90"
 
 
 def test_problems_name_their_field_and_line_and_the_rest_is_still_shown(content: Content) -> None:
@@ -77,16 +77,16 @@ def test_problems_name_their_field_and_line_and_the_rest_is_still_shown(content:
         ("error", "subject", 1, "x is not known here and would "),
         ("error", "mjml", 3, "name is not known here and wou"),
     ]
-    assert seen.email is None
+    assert seen.shown is None
     only_subject = authoring.preview(words(subject="{{ x | upcas }}", mjml_source=BODY), {"profile": {}})
-    assert only_subject.email is not None
-    assert "Hello friend" in only_subject.email.html
+    assert only_subject.shown is not None
+    assert "Hello friend" in only_subject.shown.html
 
 
 def test_a_value_that_does_not_fit_is_a_problem_of_its_field() -> None:
     seen = authoring.preview(words(text="{{ 'a' | plus: event.x | divided_by: 0 }}"), {"event": {"x": 1}})
     assert [finding.field for finding in seen.findings] == ["text"]
-    assert seen.email is None
+    assert seen.shown is None
 
 
 # --- the list before sending -------------------------------------------------------------------------------------
@@ -225,7 +225,11 @@ def test_a_proof_arrives_and_is_no_message(
     assert not Message.objects.exists()
     assert ProfileEvent.objects.count() == before
     audit = AuditEvent.objects.get(action="send_proof")
-    assert audit.data == {"address": "author@example.com", "configuration": configuration.key}
+    assert audit.data == {
+        "address": "author@example.com",
+        "configuration": configuration.key,
+        "profile": None,
+    }
 
 
 def test_a_person_sends_so_many_proofs_and_no_more(

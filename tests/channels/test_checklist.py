@@ -33,4 +33,4 @@ def test_whatever_is_typed_gets_an_answer(subject: str, body: str, text: str, is
         text=text,
     )
     seen = authoring.preview(authored, {"profile": {"x": "<b>"}, "event": {}})
-    assert seen.email is not None or any(finding.level == "error" for finding in seen.findings)
+    assert seen.shown is not None or any(finding.level == "error" for finding in seen.findings)

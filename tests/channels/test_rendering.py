@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from channels import html, mime
 from channels.liquid import ContentError
-from channels.rendering import Sender, Words, compile_email, make_message_id, problems
+from channels.rendering import Envelope, Sender, Words, compile_email, make_message_id, problems
 
 SENDER = Sender("Harbour & Pine", "hello@brand.example", "care@brand.example")
 
@@ -25,10 +25,7 @@ def render(
 ) -> bytes:
     return compile_email(words).render(
         values or {},
-        sender=sender,
-        address=to,
-        message_id="<m1.a@brand.example>",
-        date="Sat, 21 Nov 2026 12:00:00 +0000",
+        Envelope(sender, to, "<m1.a@brand.example>", "Sat, 21 Nov 2026 12:00:00 +0000"),
     )
 
 

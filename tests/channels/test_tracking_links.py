@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ajo.lib.signing import LENGTH
 from channels import mime
 from channels.models import Link
-from channels.rendering import Sender, Words, compile_email, has_way_out, problems
+from channels.rendering import Envelope, Sender, Words, compile_email, has_way_out, problems
 from channels.tracking import links
 from channels.tracking.links import TOKEN, target, track, web_address
 from tests.factories import make_variant
@@ -70,15 +70,15 @@ PIXEL = f'<img src="{BASE}/t/o/{TOKEN}"'
 def test_which_links_are_counted(source: str, urls: list[str]) -> None:
     tracked = track(source, BASE)
     assert list(tracked.urls) == urls
-    assert tracked.html.count(f"{BASE}/t/c/{TOKEN}/") == len(urls)
-    assert tracked.html.count(PIXEL) == 1
+    assert tracked.source.count(f"{BASE}/t/c/{TOKEN}/") == len(urls)
+    assert tracked.source.count(PIXEL) == 1
     if not urls:
-        assert tracked.html.startswith(source)
+        assert tracked.source.startswith(source)
 
 
 def test_links_are_numbered_in_their_order_and_the_rest_stays() -> None:
     source = '<p>\n<a b="1" href="https://a.example" c>x</a>\n<a href="#y">y</a><a href=\'https://b.example\'>z</a></p>'
-    assert track(source, BASE).html.partition("<img")[0] == (
+    assert track(source, BASE).source.partition("<img")[0] == (
         f'<p>\n<a b="1" href="{BASE}/t/c/{TOKEN}/0" c>x</a>\n<a href="#y">y</a>'
         f"<a href='{BASE}/t/c/{TOKEN}/1'>z</a></p>"
     )
@@ -94,7 +94,7 @@ def test_links_are_numbered_in_their_order_and_the_rest_stays() -> None:
     ],
 )
 def test_the_pixel_stands_at_the_end_of_the_body(source: str, before: str) -> None:
-    html = track(source, BASE).html
+    html = track(source, BASE).source
     assert html.endswith(f'border:0">{before}')
     assert ' alt="" width="1" height="1" ' in html
     assert html.count("\n") == 0
@@ -166,12 +166,14 @@ SENDER = Sender("Harbour & Pine", "hello@brand.example")
 def render(words: Words, token: str, values: dict[str, Any] | None = None, **more: str) -> EmailMessage:
     raw = compile_email(words, BASE).render(
         values or {},
-        sender=SENDER,
-        address="ada@example.com",
-        message_id="<m1@brand.example>",
-        date="Sat, 21 Nov 2026 12:00:00 +0000",
-        token=token,
-        **more,
+        Envelope(
+            SENDER,
+            "ada@example.com",
+            "<m1@brand.example>",
+            "Sat, 21 Nov 2026 12:00:00 +0000",
+            token=token,
+            **more,
+        ),
     )
     assert max(map(len, raw.split(b"\r\n"))) <= 78 or more
     message = message_from_bytes(raw, policy=policy.default)

@@ -1,7 +1,6 @@
-"""From authored words to the bytes of a message.
+"""Email: from authored words to MIME bytes.
 
-Compiled once for each distinct text: Liquid is parsed, what never changes is encoded beforehand. For a person only the
-moving parts are rendered, encoded and put in between. Rendered bodies are meant to be sent and dropped, not collected.
+What never changes is encoded beforehand. For a person only the moving parts are rendered, encoded and put in between.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
@@ -17,39 +15,12 @@ from liquid.ast import Node
 
 from channels import html, mime
 from channels.liquid import ADDRESSES, MAX_SOURCE, ContentError, Template, guard_links
+from channels.rendering.base import Envelope, Sender, Shown, Words, compile_field
 from channels.tracking.links import TOKEN, track
 
 MAX_BODY = 2 * 1024 * 1024
 _MAX_TRACKED = 8 * MAX_SOURCE
 """Short links become longer ones; the author's own text was measured at publishing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What an author wrote, in Liquid. An empty text is made from the HTML; one of the two must be there."""
-
-    subject: str
-    preheader: str = ""
-    html: str = ""
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who writes: as the configuration has it."""
-
-    name: str
-    address: str
-    reply_to: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Email:
-    """The parts of one rendered email that people look at, for previews."""
-
-    subject: str
-    html: str
-    text: str
 
 
 Segment = tuple[bytes, ...] | Node
@@ -62,60 +33,46 @@ class CompiledEmail:
     def __init__(self, words: Words, tracked_at: str = "") -> None:
         """With `tracked_at`, the product's public URL, opens and clicks are counted. Raises ContentError, which names
         the field."""
-        self._subject = _compile("subject", words.subject, is_html=False)
+        self._subject = compile_field("subject", words.subject)
         self.links: tuple[str, ...] = ()
         """The authored URLs of the links that are counted."""
         sources = _sources(words)
         if "html" in sources:
             if tracked_at:
                 tracked = track(sources["html"], tracked_at)
-                sources["html"], self.links = tracked.html, tracked.urls
+                sources["html"], self.links = tracked.source, tracked.urls
             sources["html"] = guard_links(sources["html"])
         self._bodies = {
-            kind: _compile(_FIELDS[kind], source, is_html=kind == "html", max_source=_MAX_TRACKED)
+            kind: compile_field(kind, source, is_html=kind == "html", max_source=_MAX_TRACKED)
             for kind, source in sources.items()
         }
         self._pieces: list[bytes | tuple[Template, list[Segment]]] = list(self._layout(words))
 
-    def render(
-        self,
-        values: Mapping[str, object],
-        *,
-        sender: Sender,
-        address: str,
-        message_id: str,
-        date: str,
-        token: str = "",
-        list_unsubscribe: str = "",
-    ) -> bytes:
-        """The whole email for one person, with CRLF. Raises ContentError.
-
-        `date` is an RFC 5322 date, `token` what its tracked addresses carry, `list_unsubscribe` the address at which
-        mail programs may unsubscribe the person with one click (RFC 8058).
-        """
+    def render(self, values: Mapping[str, object], envelope: Envelope) -> bytes:
+        """The whole email for one person, with CRLF. Raises ContentError."""
         try:
-            head = _static_head(sender) % (
-                _recipient(address),
+            head = _static_head(envelope.sender) % (
+                _recipient(envelope.address),
                 mime.header_text(self._subject.render(values), name="subject"),
-                date.encode(),
-                message_id.encode(),
+                envelope.date.encode(),
+                envelope.message_id.encode(),
             )
         except mime.HeaderRefused as error:
             raise ContentError(str(error)) from error
         out = [head]
-        if list_unsubscribe:
-            out.append(_ONE_CLICK % list_unsubscribe.encode())
+        if envelope.list_unsubscribe:
+            out.append(_ONE_CLICK % envelope.list_unsubscribe.encode())
         for piece in self._pieces:
             if isinstance(piece, bytes):
                 out.append(piece)
             else:
-                _fill(piece, values, token, out)
+                _fill(piece, values, envelope.token, out)
         return b"".join(out)
 
-    def preview(self, values: Mapping[str, object]) -> Email:
+    def preview(self, values: Mapping[str, object]) -> Shown:
         """The same email as people see it. Raises ContentError."""
         bodies = {kind: template.render(values) for kind, template in self._bodies.items()}
-        return Email(self._subject.render(values).strip(), bodies.get("html", ""), bodies.get("text", ""))
+        return Shown(self._subject.render(values).strip(), bodies.get("html", ""), bodies.get("text", ""))
 
     def _layout(self, words: Words) -> Iterator[bytes | tuple[Template, list[Segment]]]:
         # Quoted-printable never contains "=_", so this boundary cannot occur in any body.
@@ -138,12 +95,6 @@ def _recipient(address: str) -> bytes:
     return mime.to_ascii_domain(address).encode()
 
 
-@lru_cache(maxsize=256)
-def compile_email(words: Words, tracked_at: str = "") -> CompiledEmail:
-    """The compiled words, kept for as long as they are in use; see CompiledEmail. Raises ContentError."""
-    return CompiledEmail(words, tracked_at)
-
-
 def has_way_out(words: Words) -> bool:
     """Whether whoever reads these words finds a link to unsubscribe, or to their preferences."""
     bodies = [body for body in (words.html, words.text) if body.strip()]
@@ -153,31 +104,15 @@ def has_way_out(words: Words) -> bool:
 _WAY_OUT = re.compile(rf"\{{\{{-?\s*(?:{'|'.join(ADDRESSES)})\b")
 
 
-def problems(words: Words) -> list[str]:
-    """Why these words cannot be published: each a sentence with field, line and remedy."""
-    found = []
+def problems(words: Words) -> Iterator[str]:
+    """What is missing in an email, as sentences."""
     if not words.subject.strip():
-        found.append("The subject is empty. Write what the message is about.")
+        yield "The subject is empty. Write what the message is about."
     if not (words.html.strip() or words.text.strip()):
-        found.append("There is neither HTML nor text. Write at least one of them.")
-    for field in ("subject", "preheader", "html", "text"):
-        try:
-            template = _compile(field, getattr(words, field), is_html=field in {"preheader", "html"})
-        except ContentError as error:
-            found.append(str(error))
-        else:
-            found.extend(f"{_LABELS[field]}: {problem}" for problem in template.problems())
-    if not found:
-        try:
-            CompiledEmail(words)
-        except ContentError as error:
-            found.append(str(error))
-    return found
+        yield "There is neither HTML nor text. Write at least one of them."
 
 
 _ONE_CLICK = b"List-Unsubscribe: <%b>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
-_LABELS = {"subject": "Subject", "preheader": "Preheader", "html": "HTML", "text": "Text"}
-_FIELDS = {"text": "text", "html": "html"}
 _PART_HEAD = {
     kind: f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n".encode()
     for kind, subtype in {"text": "plain", "html": "html"}.items()
@@ -193,14 +128,6 @@ def _sources(words: Words) -> dict[str, str]:
         inlined = html.with_inlined_styles(words.html)
         sources["html"] = html.with_preheader(inlined, words.preheader)
     return sources
-
-
-def _compile(field: str, source: str, *, is_html: bool, max_source: int = MAX_SOURCE) -> Template:
-    source = source.replace("\r\n", "\n").replace("\r", "\n")
-    try:
-        return Template(source, is_html=is_html, max_source=max_source)
-    except ContentError as error:
-        raise ContentError(f"{_LABELS[field]}: {error}") from error
 
 
 def _segments(template: Template) -> list[Segment]:
