@@ -13,9 +13,12 @@ from collections import Counter
 from collections.abc import Awaitable
 from pathlib import Path
 
+from ajo.runtime.mailbox.faults import Faults
 from ajo.runtime.mailbox.http import MAX_HEADER_BYTES, Server, Service
+from ajo.runtime.mailbox.phone import Phone
 from ajo.runtime.mailbox.smtp import Session
 from ajo.runtime.mailbox.store import DEFAULT_MAX_BYTES, DEFAULT_MAX_MESSAGES, Store, StoreBusy
+from ajo.runtime.mailbox.twilio import Twilio
 
 
 class CannotStart(Exception):
@@ -58,6 +61,7 @@ async def _run(options: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stop.set)
     try:
         store = Store(options.dir, options.max_bytes, options.max_messages)
+        phone = Phone(options.dir / "phone")
     except StoreBusy:
         raise CannotStart(
             f"Another mailbox already keeps its messages in {options.dir}. Stop it or give another --dir."
@@ -73,9 +77,12 @@ async def _run(options: argparse.Namespace) -> None:
             f"The SMTP port {options.host}:{options.smtp_port} is taken. Give another --smtp-port.",
         )
         smtp_port = smtp.sockets[0].getsockname()[1]
+        faults = Faults()
+        services = (Service(store, smtp_port), phone, faults, Twilio(phone, faults, token))
+        routes = tuple(route for service in services for route in service.routes)
         http = await _listen(
             asyncio.start_server(
-                Server(Service(store, smtp_port).routes, token).serve,
+                Server(routes, token).serve,
                 options.host,
                 options.http_port,
                 limit=MAX_HEADER_BYTES,
@@ -88,6 +95,7 @@ async def _run(options: argparse.Namespace) -> None:
         http.close()
     finally:
         store.close()
+        phone.close()
 
 
 async def _listen(start: Awaitable[asyncio.Server], taken: str) -> asyncio.Server:

@@ -12,7 +12,8 @@ A message in a list has `id, received_at, from, envelope_from, to, subject, mess
 `has_html`, and with `bodies=1` also `text` and `html` (null when missing). Ids are strings, times ISO 8601 in
 UTC. A person has `address, count, last_id, last_subject, last_at`. `count` counts all that match, not only
 those within `limit`. Errors are `{"detail": sentence}`. With a token every request but the health check needs
-the header `X-Mailbox-Token`.
+the header `X-Mailbox-Token`. What phones and browsers receive is at the addresses of the modules `phone`, `twilio`,
+`fcm` and `web_push`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ MAX_BODY_BYTES: Final = 10 * 1024 * 1024
 
 _IDLE_SECONDS: Final = 60
 _PREVIEWS_A_SLICE: Final = 10
+
+
+class Dropped(ConnectionError):
+    """A request after which the connection ends without an answer."""
 
 
 class Refused(Exception):
@@ -80,11 +85,12 @@ class Response:
     body: bytes
     content_type: str = "application/json"
     status: HTTPStatus = HTTPStatus.OK
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Method and whole path → handler; `is_open` answers without the token."""
+    """Method and whole path → handler; `is_open` answers without the token, as the vendors' own addresses do."""
 
     method: str
     path: re.Pattern[str]
@@ -111,7 +117,7 @@ class Service:
 
     async def show_health(self, request: Request) -> Response:
         """Whether the process is up, where its SMTP listens, and which numbers it keeps."""
-        return _json(
+        return json_response(
             {
                 "status": "ok",
                 "smtp": self._smtp_port,
@@ -139,13 +145,13 @@ class Service:
                 reading = await self._read(summary.number)
                 entry |= {"text": reading.text, "html": reading.html}
             messages.append(entry)
-        return _json({"messages": messages, "count": len(found)})
+        return json_response({"messages": messages, "count": len(found)})
 
     async def delete_messages(self, request: Request) -> Response:
         """Empty the mailbox."""
         self._store.clear()
         await self._catalogue.catch_up()
-        return _json({"messages": [], "count": 0})
+        return json_response({"messages": [], "count": 0})
 
     async def show_message(self, request: Request) -> Response:
         """One message, decoded."""
@@ -155,7 +161,7 @@ class Service:
         if summary is None:
             raise _no_such_message(number)
         reading = await self._read(number)
-        return _json(
+        return json_response(
             {
                 **self._entry(summary),
                 "headers": [{"name": name, "value": value} for name, value in reading.headers],
@@ -186,11 +192,11 @@ class Service:
                 "count": len(person.numbers),
                 "last_id": str(last.number),
                 "last_subject": last.subject,
-                "last_at": _iso(last.received_at_us),
+                "last_at": iso(last.received_at_us),
             }
             for person, last in found[:limit]
         ]
-        return _json({"people": people, "count": len(found)})
+        return json_response({"people": people, "count": len(found)})
 
     async def show_log(self, request: Request) -> Response:
         """One line per accepted message, so that tests count duplicates outside the product."""
@@ -200,7 +206,7 @@ class Service:
             json.dumps(
                 {
                     "n": summary.number,
-                    "received_at": _iso(summary.received_at_us),
+                    "received_at": iso(summary.received_at_us),
                     "rcpt": list(summary.recipients),
                     "message_id": summary.message_id,
                     "size": summary.size,
@@ -219,7 +225,7 @@ class Service:
         preview = self._catalogue.preview(summary.number)
         return {
             "id": str(summary.number),
-            "received_at": _iso(summary.received_at_us),
+            "received_at": iso(summary.received_at_us),
             "from": summary.sender,
             "envelope_from": summary.envelope_from,
             "to": list(summary.recipients),
@@ -280,6 +286,8 @@ class Server:
             return await route.handler(replace(request, values=values))
         except Refused as refused:
             return _refusal(refused)
+        except Dropped:
+            raise
         except Exception:
             # One request that fails must not end the process that receives the mail.
             traceback.print_exc()
@@ -332,28 +340,31 @@ def _body_length(request: Request) -> int:
 
 
 def _render(response: Response, is_kept: bool) -> bytes:
+    more = "".join(f"{name}: {value}\r\n" for name, value in response.headers)
     head = (
         f"HTTP/1.1 {response.status.value} {response.status.phrase}\r\n"
         f"Content-Type: {response.content_type}\r\n"
         f"Content-Length: {len(response.body)}\r\n"
-        f"X-Content-Type-Options: nosniff\r\n"
+        f"X-Content-Type-Options: nosniff\r\n{more}"
         f"Connection: {'keep-alive' if is_kept else 'close'}\r\n\r\n"
     )
     return head.encode("latin-1") + response.body
 
 
-def _json(value: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
+def json_response(value: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """An answer in JSON."""
     # A message may hold lone surrogates, which JSON can escape and UTF-8 cannot carry: hence ASCII.
     return Response(json.dumps(value, ensure_ascii=True).encode(), status=status)
 
 
 def _refusal(refused: Refused) -> Response:
-    return _json({"detail": refused.detail}, refused.status)
+    return json_response({"detail": refused.detail}, refused.status)
 
 
 def _no_such_message(number: int) -> Refused:
     return Refused(HTTPStatus.NOT_FOUND, f"There is no message {number}; the oldest may have been dropped.")
 
 
-def _iso(microseconds: int) -> str:
+def iso(microseconds: int) -> str:
+    """Microseconds since 1970 as ISO 8601 in UTC."""
     return datetime.fromtimestamp(microseconds / 1_000_000, UTC).isoformat()
