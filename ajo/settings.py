@@ -343,6 +343,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
         "options": {"expires": 10.0},
     },
+    "message counts": {
+        "task": "channels.tasks.fold_message_counts",
+        "schedule": 5.0,
+        "options": {"expires": 5.0},
+    },
     "settle versions": {
         "task": "journeys.tasks.settle_versions",
         "schedule": 60.0,

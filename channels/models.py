@@ -200,6 +200,19 @@ class Message(models.Model):
         )  # the provider may or may not have accepted it; never sent again by itself
         QUARANTINED = 10, _("Quarantined")  # killed its process three times
 
+    class Reason(models.TextChoices):
+        """Why it was withheld, failed or waits, in a word that groups; `reason` is the sentence."""
+
+        OPTED_OUT = "opted_out", _("Opted out")
+        SUPPRESSED = "suppressed", _("Address suppressed")
+        NO_ADDRESS = "no_address", _("No usable address")
+        MERGED = "merged", _("Profile merged")
+        REPEATED = "repeated", _("The person gets it already")
+        STOPPED = "stopped", _("Stopped by its author")
+        LEFT = "left", _("Left the journey early")
+        CONTENT = "content", _("Content could not be rendered")
+        REFUSED = "refused", _("Refused by the provider")
+
     MOVES = {
         State.QUEUED: {State.SENDING, State.WITHHELD, State.EXPIRED, State.FAILED, State.QUARANTINED},
         State.SENDING: {State.SENT, State.FAILED, State.QUEUED, State.UNCERTAIN},
@@ -226,6 +239,7 @@ class Message(models.Model):
     hops = models.SmallIntegerField(db_default=0)
     state = models.SmallIntegerField(choices=State.choices, db_default=State.QUEUED)
     reason = models.CharField(max_length=300, blank=True, db_default="")
+    reason_code = models.CharField(max_length=20, choices=Reason.choices, blank=True, db_default="")
     token = models.BigIntegerField(null=True)
     lease_until = models.DateTimeField(null=True)
     attempt = models.SmallIntegerField(db_default=0)
@@ -237,6 +251,14 @@ class Message(models.Model):
     opened_at = models.DateTimeField(null=True, help_text=_("When a person, no machine, first opened it."))
     clicked_at = models.DateTimeField(
         null=True, help_text=_("When a person, no machine, first clicked in it.")
+    )
+    opened_by_machine_at = models.DateTimeField(null=True)
+    clicked_by_machine_at = models.DateTimeField(null=True)
+    unsubscribed_at = models.DateTimeField(
+        null=True, help_text=_("When the person opted out by a link in it.")
+    )
+    converted_at = models.DateTimeField(
+        null=True, help_text=_("When the person first did what its author had set as the goal.")
     )
 
     class Meta:
@@ -332,6 +354,77 @@ class MessageDevice(models.Model):
 
     class Meta:
         db_table = "message_device"
+
+
+class MessageMark(models.IntegerChoices):
+    """What a report counts messages by. A message has every mark that is true of its row, each once.
+
+    Those of a state have its number; sent holds of whatever the provider accepted, delivered of complaints too.
+    """
+
+    TARGETED = 0, _("Targeted")  # every message
+    SENT = Message.State.SENT.value, _("Sent")
+    DELIVERED = Message.State.DELIVERED.value, _("Delivered")
+    BOUNCED = Message.State.BOUNCED.value, _("Bounced")
+    COMPLAINED = Message.State.COMPLAINED.value, _("Complained")
+    WITHHELD = Message.State.WITHHELD.value, _("Withheld")
+    FAILED = Message.State.FAILED.value, _("Failed")
+    EXPIRED = Message.State.EXPIRED.value, _("Expired")
+    UNCERTAIN = Message.State.UNCERTAIN.value, _("Uncertain")
+    QUARANTINED = Message.State.QUARANTINED.value, _("Quarantined")
+    OPENED = 11, _("Opened")
+    OPENED_BY_MACHINE = 12, _("Opened by a machine")
+    CLICKED = 13, _("Clicked")
+    CLICKED_BY_MACHINE = 14, _("Clicked by a machine")
+    UNSUBSCRIBED = 15, _("Unsubscribed")
+    CONVERTED = 16, _("Converted")
+
+
+class MessageCountDelta(models.Model):
+    """How many messages got, or lost, a mark: appended by the triggers of `message` with every statement that changes
+    it, so that no way of a message can forget to count; added up by a task.
+
+    No key but its id. Met by: a statement that appends and the fold, which takes what it can lock and deletes it.
+    """
+
+    cause_kind = models.SmallIntegerField(choices=CauseKind.choices)
+    origin_id = models.BigIntegerField()
+    activity = models.CharField(max_length=60)
+    channel = models.SmallIntegerField(choices=Channel.choices)
+    variant = models.ForeignKey(Variant, models.DO_NOTHING, db_constraint=False, db_index=False)
+    mark = models.SmallIntegerField(choices=MessageMark.choices)
+    reason_code = models.CharField(max_length=20, help_text=_("Of those withheld or failed."))
+    day = models.DateField()
+    n = models.IntegerField()
+
+    class Meta:
+        db_table = "message_count_delta"
+
+
+class MessageCount(models.Model):
+    """The messages, counted: with the deltas that are not folded yet it equals a count over the rows of `message`.
+
+    Key: (cause_kind, origin, activity, channel, variant, mark, reason_code, day in UTC). The day is that of the time
+    which the message has for the mark (created, sent, opened, …); where it has none, the day it got the mark. Locks:
+    upserted in key order. Met by: two folds.
+    """
+
+    pk = models.CompositePrimaryKey(
+        "cause_kind", "origin_id", "activity", "channel", "variant_id", "mark", "reason_code", "day"
+    )
+    cause_kind = models.SmallIntegerField(choices=CauseKind.choices)
+    origin_id = models.BigIntegerField()
+    activity = models.CharField(max_length=60)
+    channel = models.SmallIntegerField(choices=Channel.choices)
+    variant = models.ForeignKey(Variant, models.DO_NOTHING, db_constraint=False, db_index=False)
+    mark = models.SmallIntegerField(choices=MessageMark.choices)
+    reason_code = models.CharField(max_length=20)
+    day = models.DateField()
+    n = models.BigIntegerField()
+
+    class Meta:
+        db_table = "message_count"
+        indexes = [models.Index(fields=["day"], name="message_count_day")]
 
 
 class Suppression(models.Model):

@@ -16,7 +16,7 @@ from ajo.core.models import AuditEvent
 from ajo.lib import lifecycle
 from channels import addresses, checklist, mjml, rendering
 from channels.delivery import outbox
-from channels.models import Content, ContentVersion, MessageClass, Suppression, Variant
+from channels.models import Content, ContentVersion, Message, MessageClass, Suppression, Variant
 from channels.tracking.feedback import RESUBSCRIBED, UNSUBSCRIBED
 from profiles import own_events
 from profiles import services as profile_services
@@ -252,6 +252,7 @@ def unsubscribe(
         outbox.withhold_queued(
             [profile_id],
             reason=outbox.REASON_OPTED_OUT,
+            code=Message.Reason.OPTED_OUT,
             channel=channel,
             message_class=MessageClass.MARKETING,
         )

@@ -6,7 +6,7 @@ from functools import partial
 from celery import shared_task
 
 from ajo.lib import claiming, doorbell, sql
-from channels import delivery
+from channels import counting, delivery
 from profiles.models import Channel
 
 logger = logging.getLogger(__name__)
@@ -42,3 +42,11 @@ def _drain(lane: Channel, task: str) -> None:
     with sql.outage_in_a_line(logger):
         if not claiming.drain(partial(delivery.take_batch, lane)).is_empty:
             doorbell.ring(task)
+
+
+@shared_task(ignore_result=True)
+def fold_message_counts() -> None:
+    """Add the counts of messages that changed to the others."""
+    with sql.outage_in_a_line(logger):
+        if not claiming.drain(counting.fold_message_counts).is_empty:
+            doorbell.ring(fold_message_counts.name)

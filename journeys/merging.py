@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from channels import delivery
-from channels.models import CauseKind
+from channels.models import CauseKind, Message
 from journeys.models import JourneyInstance, ReEntry
 from journeys.tallies import LOG_LAST_STEP
 
@@ -104,6 +104,7 @@ def _write(
             # Whether or not the channels room has moved its messages to the survivor yet.
             [*(walk.profile_id for walk in ended), *(owner.get(walk.id, walk.profile_id) for walk in ended)],
             reason="The person was already walking this journey.",
+            code=Message.Reason.REPEATED,
             cause_kind=CauseKind.JOURNEY_INSTANCE.value,
             cause_ids=ended_ids,
         )

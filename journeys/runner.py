@@ -23,7 +23,7 @@ from psycopg.rows import tuple_row
 
 from ajo.lib import sql
 from channels import delivery
-from channels.models import CauseKind
+from channels.models import CauseKind, Message
 from journeys.activities.base import Outcome, Park, Place, Wake, Walk
 from journeys.graph import Box
 from journeys.models import JourneyInstance, StepLog
@@ -282,6 +282,7 @@ class Passage:
             delivery.withhold_queued(
                 list(self._gone.values()),
                 reason="The person left the journey early.",
+                code=Message.Reason.LEFT,
                 cause_kind=CauseKind.JOURNEY_INSTANCE.value,
                 cause_ids=list(self._gone),
             )

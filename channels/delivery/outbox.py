@@ -68,7 +68,14 @@ REASON_MERGED = "The profile was merged into another one."
 REASON_NO_ADDRESS = "The profile has no usable address on this channel."
 REASON_SUPPRESSED = "The address is suppressed."
 REASON_OPTED_OUT = "The profile opted out of this channel."
+REASON_REPEATED = "The person, once two profiles, gets this message already."
+Why = Message.Reason
 _REASONS = {
+    "code_merged": Why.MERGED.value,
+    "code_no_address": Why.NO_ADDRESS.value,
+    "code_suppressed": Why.SUPPRESSED.value,
+    "code_opted_out": Why.OPTED_OUT.value,
+    "code_content": Why.CONTENT.value,
     "reason_merged": REASON_MERGED,
     "reason_no_address": REASON_NO_ADDRESS,
     "reason_suppressed": REASON_SUPPRESSED,
@@ -225,7 +232,7 @@ def wake_senders(channel: int) -> None:
 
 _WITHHOLD = """
 , gone AS (DELETE FROM message_due d WHERE d.message_id = ANY(ARRAY(SELECT id FROM locked)))
-UPDATE message m SET state = %(withheld)s, reason = %(reason)s
+UPDATE message m SET state = %(withheld)s, reason = %(reason)s, reason_code = %(code)s
 FROM locked WHERE m.id = locked.id AND m.state = %(queued)s
 """
 _LOCK_QUEUED = """
@@ -252,6 +259,7 @@ def withhold_queued(
     profile_ids: Sequence[int],
     *,
     reason: str,
+    code: Message.Reason,
     channel: int | None = None,
     message_class: int | None = None,
     cause_kind: int | None = None,
@@ -265,6 +273,7 @@ def withhold_queued(
     parameters = _NAMES | {
         "profile_ids": sorted(set(profile_ids)),
         "reason": reason,
+        "code": code.value,
         "channel": channel,
         "message_class": message_class,
         "cause_kind": cause_kind,
@@ -277,7 +286,12 @@ def withhold_queued(
 
 def withhold_origin(*, cause_kind: int, origin_id: int, reason: str) -> int:
     """Withhold everything that one author (a journey version, a campaign run) still has queued; returns how many."""
-    parameters = _NAMES | {"cause_kind": cause_kind, "origin_id": origin_id, "reason": reason}
+    parameters = _NAMES | {
+        "cause_kind": cause_kind,
+        "origin_id": origin_id,
+        "reason": reason,
+        "code": Why.STOPPED.value,
+    }
     with sql.cursor() as cur:
         cur.execute(_LOCK_ORIGIN + _WITHHOLD, parameters)
         return cur.rowcount
@@ -301,7 +315,8 @@ WITH pair AS MATERIALIZED (SELECT * FROM unnest(%(losers)b::bigint[], %(survivor
 UPDATE message m SET
     profile_id = CASE WHEN q.is_repeat THEN m.profile_id ELSE q.survivor END,
     state = CASE WHEN q.is_repeat THEN %(withheld)s ELSE m.state END,
-    reason = CASE WHEN q.is_repeat THEN %(reason_repeat)s ELSE m.reason END
+    reason = CASE WHEN q.is_repeat THEN %(reason)s ELSE m.reason END,
+    reason_code = CASE WHEN q.is_repeat THEN %(code)s ELSE m.reason_code END
 FROM queued q WHERE m.id = q.id
 """
 
@@ -318,7 +333,8 @@ def move_merged(cur: psycopg.Cursor[Any], pairs: Sequence[tuple[int, int]], now:
             "survivors": [survivor for _, survivor in pairs],
             "ids": ids,
             "withheld": State.WITHHELD.value,
-            "reason_repeat": "The person, once two profiles, gets this message already.",
+            "reason": REASON_REPEATED,
+            "code": Why.REPEATED.value,
         }
         cur.execute(_MOVE_MERGED, parameters)
 
@@ -384,6 +400,9 @@ WITH wanted AS MATERIALIZED (
         reason = CASE l.outcome WHEN 'merged' THEN %(reason_merged)s WHEN 'no_address' THEN %(reason_no_address)s
             WHEN 'suppressed' THEN %(reason_suppressed)s WHEN 'opted_out' THEN %(reason_opted_out)s
             WHEN 'failed' THEN left(l.problem, 300) ELSE '' END,
+        reason_code = CASE l.outcome WHEN 'merged' THEN %(code_merged)s WHEN 'no_address' THEN %(code_no_address)s
+            WHEN 'suppressed' THEN %(code_suppressed)s WHEN 'opted_out' THEN %(code_opted_out)s
+            WHEN 'failed' THEN %(code_content)s ELSE '' END,
         address = coalesce(l.address, ''), token = %(token)s, attempt = m.attempt + (l.outcome = 'sending')::int,
         lease_until = CASE l.outcome WHEN 'sending' THEN clock_timestamp() + %(lease)s * interval '1 second' END
     FROM locked l WHERE m.id = l.id AND l.outcome NOT IN ('held', 'moved', 'early')
@@ -407,8 +426,10 @@ WITH result AS MATERIALIZED (
     SELECT m.id FROM message m WHERE m.id = ANY(%(ids)b::bigint[]) AND m.state = %(sending)s AND m.token = %(token)s
     ORDER BY m.id FOR UPDATE
 ), written AS (
-    UPDATE message m SET state = r.state, reason = left(r.reason, 300), provider_id = r.provider_id, token = NULL,
-        lease_until = NULL, sent_at = CASE WHEN r.state = %(sent)s THEN clock_timestamp() END,
+    UPDATE message m SET state = r.state, reason = left(r.reason, 300),
+        reason_code = CASE WHEN r.state = %(failed)s THEN %(code_refused)s ELSE '' END,
+        provider_id = r.provider_id, token = NULL, lease_until = NULL,
+        sent_at = CASE WHEN r.state = %(sent)s THEN clock_timestamp() END,
         attempt = m.attempt - (NOT r.counts)::int
     FROM locked JOIN result r USING (id) WHERE m.id = locked.id
     RETURNING m.id, m.state, r.delay
@@ -509,6 +530,7 @@ def record(results: Sequence[Result], token: int, now: datetime) -> int:
         "provider_ids": [each.provider_id for each in results],
         "delays": [each.delay for each in results],
         "counts": [each.counts for each in results],
+        "code_refused": Why.REFUSED.value,
         "token": token,
         "now": now,
     }

@@ -107,7 +107,9 @@ def describe(sent: Sent) -> dict[str, Any]:
 _NOTE = """
 WITH seen AS MATERIALIZED (
     SELECT * FROM unnest(%(ids)b::bigint[], %(opens)b::timestamptz[], %(clicks)b::timestamptz[],
-        %(bursts)b::timestamptz[]) AS t(id, opened_at, clicked_at, burst_at)
+        %(bursts)b::timestamptz[], %(machine_opens)b::timestamptz[], %(machine_clicks)b::timestamptz[],
+        %(departures)b::timestamptz[])
+    AS t(id, opened_at, clicked_at, burst_at, opened_by_machine_at, clicked_by_machine_at, unsubscribed_at)
 ), locked AS MATERIALIZED (
     SELECT m.id, m.opened_at, m.clicked_at,
         m.clicked_at > s.burst_at - %(within)s AND m.clicked_at <= s.burst_at AS is_taken_back
@@ -116,35 +118,51 @@ WITH seen AS MATERIALIZED (
 UPDATE message m SET
     clicked_at = least(CASE WHEN l.is_taken_back THEN NULL ELSE l.clicked_at END, s.clicked_at),
     opened_at = least(CASE WHEN l.is_taken_back AND l.opened_at = l.clicked_at THEN NULL ELSE l.opened_at END,
-        s.opened_at)
+        s.opened_at),
+    opened_by_machine_at = least(m.opened_by_machine_at, s.opened_by_machine_at),
+    clicked_by_machine_at = least(m.clicked_by_machine_at, s.clicked_by_machine_at),
+    unsubscribed_at = least(m.unsubscribed_at, s.unsubscribed_at)
 FROM locked l JOIN seen s ON s.id = l.id WHERE m.id = l.id
 """
 
 
 @dataclass(slots=True)
 class _Noted:
-    """What a batch says about one message: the first open and click of a person, and its last burst."""
+    """What a batch says about one message: when what first happened to it, and its last burst of clicks."""
 
     opened_at: datetime | None = None
     clicked_at: datetime | None = None
     burst_at: datetime | None = None
+    opened_by_machine_at: datetime | None = None
+    clicked_by_machine_at: datetime | None = None
+    unsubscribed_at: datetime | None = None
 
     def open(self, at: datetime) -> None:
         self.opened_at = min(self.opened_at or at, at)
 
+    def take_back(self, burst_at: datetime) -> None:
+        """A burst: the click just before it was no person's."""
+        self.burst_at = max(self.burst_at or burst_at, burst_at)
+        if self.clicked_at is not None and burst_at - self.clicked_at < BURST_WITHIN:
+            if self.opened_at == self.clicked_at:
+                self.opened_at = None
+            self.clicked_at = None
+
 
 def consume(events: Sequence[StreamEvent], now: datetime) -> None:
-    """Note on the messages when a person first opened them and clicked in them; a click implies an open."""
+    """Note on the messages when a person, or a machine, first opened them and clicked in them, and when a person opted
+    out by them. A person's click implies an open."""
     own = [event for event in events if event.source_id == Source.OWN]
     if not own:
         return
-    names = dict(EventType.objects.filter(name__in=[OPENED, CLICKED]).values_list("id", "name"))
+    names = dict(EventType.objects.filter(name__in=[OPENED, CLICKED, UNSUBSCRIBED]).values_list("id", "name"))
     noted: dict[int, _Noted] = {}
     for event in own:
         if name := names.get(event.event_type_id):
             properties = event.decoded()
-            message = noted.setdefault(int(properties["message_id"]), _Noted())
-            _note(message, name, properties, event.occurred_at)
+            # Who opts out by hand, or by a text of their own, answers no message.
+            if message_id := properties.get("message_id"):
+                _note(noted.setdefault(int(message_id), _Noted()), name, properties, event.occurred_at)
     if noted:
         ids = sorted(noted)
         rows = [noted[id] for id in ids]
@@ -156,19 +174,25 @@ def consume(events: Sequence[StreamEvent], now: datetime) -> None:
                     "opens": [row.opened_at for row in rows],
                     "clicks": [row.clicked_at for row in rows],
                     "bursts": [row.burst_at for row in rows],
+                    "machine_opens": [row.opened_by_machine_at for row in rows],
+                    "machine_clicks": [row.clicked_by_machine_at for row in rows],
+                    "departures": [row.unsubscribed_at for row in rows],
                     "within": BURST_WITHIN,
                 },
             )
 
 
 def _note(message: _Noted, name: str, properties: dict[str, Any], at: datetime) -> None:
+    if name == UNSUBSCRIBED:
+        message.unsubscribed_at = min(message.unsubscribed_at or at, at)
+        return
     if properties["machine_reason"] == BURST:
-        message.burst_at = max(message.burst_at or at, at)
-        if message.clicked_at is not None and at - message.clicked_at < BURST_WITHIN:
-            if message.opened_at == message.clicked_at:
-                message.opened_at = None
-            message.clicked_at = None
-    elif not properties["is_machine"]:
+        message.take_back(at)
+    if not properties["is_machine"]:
         message.open(at)
         if name == CLICKED:
             message.clicked_at = min(message.clicked_at or at, at)
+    elif name == CLICKED:
+        message.clicked_by_machine_at = min(message.clicked_by_machine_at or at, at)
+    else:
+        message.opened_by_machine_at = min(message.opened_by_machine_at or at, at)

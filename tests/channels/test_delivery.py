@@ -473,14 +473,25 @@ def test_withholding_is_narrowed_by_what_is_given(queue: Queue, service: FakeSer
     queue(ada, bob)
     queue(ada, visit=2, message_class=MessageClass.TRANSACTIONAL)
     queue(ada, cause_id=500, origin_id=9)
-    assert delivery.withhold_queued([bob.pk], channel=Channel.SMS, reason="no") == 0
+    assert (
+        delivery.withhold_queued([bob.pk], channel=Channel.SMS, reason="no", code=Message.Reason.STOPPED) == 0
+    )
     assert (
         delivery.withhold_queued(
-            [ada.pk], cause_kind=CauseKind.JOURNEY_INSTANCE, cause_ids=[500], reason="no"
+            [ada.pk],
+            cause_kind=CauseKind.JOURNEY_INSTANCE,
+            cause_ids=[500],
+            reason="no",
+            code=Message.Reason.STOPPED,
         )
         == 1
     )
-    assert delivery.withhold_queued([ada.pk], message_class=MessageClass.MARKETING, reason="no") == 1
+    assert (
+        delivery.withhold_queued(
+            [ada.pk], message_class=MessageClass.MARKETING, reason="no", code=Message.Reason.STOPPED
+        )
+        == 1
+    )
     assert delivery.withhold_origin(cause_kind=CauseKind.JOURNEY_INSTANCE, origin_id=9, reason="no") == 0
     queue(bob, visit=3, origin_id=9)
     assert delivery.withhold_origin(cause_kind=CauseKind.JOURNEY_INSTANCE, origin_id=9, reason="stopped") == 1

@@ -141,7 +141,7 @@ def test_a_fence_that_waited_for_a_withholding_sends_nothing(queue: Queue) -> No
     queue(ada)
     message = Message.objects.get()
     with transaction.atomic():
-        delivery.withhold_queued([ada.pk], reason="Stopped.")
+        delivery.withhold_queued([ada.pk], reason="Stopped.", code=Message.Reason.STOPPED)
         worker = Worker(lambda: outbox.fence([candidate(message)], NOW))
         wait_until(worker.waits_for_a_lock, what="the fence to wait")
     assert worker.result()[1] == set()
