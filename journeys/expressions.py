@@ -27,9 +27,11 @@ from profiles.language import (
     Node,
     Scope,
     Type,
+    compile_rows,
     fields_of,
     parse,
 )
+from profiles.lookups.rows import read_rows
 
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list_decoder = msgspec.json.Decoder(list[Any], float_hook=Decimal)
@@ -74,9 +76,10 @@ _made = partial(tuple.__new__, Sight)
 
 
 class Reader:
-    """Reads what some expressions name, for a whole batch in at most two statements."""
+    """Reads what some expressions name, for a whole batch: in at most two statements, and one for the lookups."""
 
-    def __init__(self, trees: Iterable[Node]) -> None:
+    def __init__(self, trees: Sequence[Node], catalog: Catalog) -> None:
+        self._gather = compile_rows(trees, catalog)
         fields = [field for tree in trees for field in fields_of(tree)]
         self._profile = _names(fields, "profile")
         self._entry = _names(fields, "entry")
@@ -96,13 +99,19 @@ class Reader:
             events = [_picked(walk.event.properties, self._event) if walk.event else None for walk in walks]
         return list(map(_made, zip(profiles, entries, events, strict=True)))
 
-    def scope(self, sight: Sight, now: datetime) -> Scope:
-        return Scope(
-            now=now,
-            profile=_document(self._profile, sight.profile) or {},
-            event=_document(self._event, sight.event),
-            entry=_document(self._entry, sight.entry),
-        )
+    def scopes(self, sights: Iterable[Sight], now: datetime) -> dict[Sight, Scope]:
+        """What the expressions are evaluated in, for each of the different sights."""
+        different = list(dict.fromkeys(sights))
+        scopes = [
+            Scope(
+                now=now,
+                profile=_document(self._profile, sight.profile) or {},
+                event=_document(self._event, sight.event),
+                entry=_document(self._entry, sight.entry),
+            )
+            for sight in different
+        ]
+        return dict(zip(different, self._gather(scopes, read_rows), strict=True))
 
     def _profiles(self, walks: Sequence[Walk]) -> dict[int, str]:
         profile_ids = ",".join(str(profile_id) for profile_id in {walk.profile_id for walk in walks})

@@ -7,14 +7,15 @@ from collections.abc import Collection
 
 from ajo.lib import sql
 from profiles.language import WALK_DOCUMENTS, Catalog, Field, FieldDefinition, Type, python_zones
-from profiles.models import AttributeDefinition
+from profiles.lookups.columns import types_of
+from profiles.models import AttributeDefinition, Lookup
 
 # What the stream step itself fills in, as text, whether it was declared or not.
 _KEPT_BY_US = ("email", "phone", "time_zone", "locale")
 
 
 def read_catalog(documents: Collection[str] = WALK_DOCUMENTS, *, knows_history: bool = False) -> Catalog:
-    """What is declared now: one statement, and another the first time in a process. Nothing is kept between calls:
+    """What is declared now: two statements, and another the first time in a process. Nothing is kept between calls:
     whoever needs it often in one request reads it once and passes it on. `knows_history` is for rules of audiences."""
     ours = [FieldDefinition(Field("profile", (key,)), Type.TEXT) for key in _KEPT_BY_US]
     declared = [
@@ -26,7 +27,8 @@ def read_catalog(documents: Collection[str] = WALK_DOCUMENTS, *, knows_history: 
         )
         for definition in AttributeDefinition.objects.all()
     ]
-    return Catalog([*ours, *declared], _zones(), documents, knows_history=knows_history)
+    lookups = {key: types_of(columns) for key, columns in Lookup.objects.values_list("key", "columns")}
+    return Catalog([*ours, *declared], _zones(), documents, knows_history=knows_history, lookups=lookups)
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from rest_framework import serializers
 from journeys.activities import registry
 from journeys.activities.base import Activity, Finding, Outcome, Place, Walk
 from journeys.activities.paths import PathConfig, check_ids
-from journeys.expressions import Reader, Sight, find_problems
+from journeys.expressions import Reader, find_problems
 from profiles.catalog import read_catalog
 from profiles.language import Scope, Type, compile_condition, parse_checked, print_tree
 
@@ -59,9 +59,8 @@ class _Prepared:
     reasons: Mapping[str, str]
     reader: Reader
 
-    def choose(self, sight: Sight, now: datetime) -> str:
+    def choose(self, scope: Scope) -> str:
         """The port."""
-        scope = self.reader.scope(sight, now)
         return next((port for port, holds in self.paths if holds(scope)), ELSE)
 
 
@@ -115,17 +114,18 @@ class Condition(Activity):
                 for path, tree in zip(paths, trees, strict=True)
             }
             | {ELSE: "No condition was true."},
-            reader=Reader(trees),
+            reader=Reader(trees, catalog),
         )
 
     def step(self, walks: Sequence[Walk], place: Place, now: datetime) -> Outcome:
         prepared: _Prepared = place.prepared
-        chosen: dict[Sight, str] = {}  # many people look alike to a condition
+        sights = prepared.reader.read(walks)
+        # Many people look alike to a condition.
+        scopes = prepared.reader.scopes(sights, now)
+        chosen = {sight: prepared.choose(scope) for sight, scope in scopes.items()}
         moved: dict[str, list[Walk]] = defaultdict(list)
-        for walk, sight in zip(walks, prepared.reader.read(walks), strict=True):
-            if (port := chosen.get(sight)) is None:
-                port = chosen[sight] = prepared.choose(sight, now)
-            moved[port].append(walk)
+        for walk, sight in zip(walks, sights, strict=True):
+            moved[chosen[sight]].append(walk)
         return Outcome(moved=dict(moved), reasons=prepared.reasons)
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -27,6 +27,7 @@ from profiles.language import (
     Scope,
     Type,
     compile_python,
+    fields_of_row_keys,
     parse_checked,
     type_of,
     values,
@@ -141,11 +142,11 @@ class UpdateProfile(Activity):
         return f"{_in_words(first)}{more}"
 
     def problems(self, config: Mapping[str, Any]) -> Sequence[Finding]:
-        catalog = read_catalog()
+        catalog, changed = read_catalog(), {change["attribute"] for change in config["changes"]}
         return [
             finding
             for index, change in enumerate(config["changes"])
-            for finding in _problems(change, f"changes.{index}", catalog)
+            for finding in _problems(change, f"changes.{index}", catalog, changed)
         ]
 
     def prepare(self, place: Place) -> _Prepared:
@@ -159,16 +160,17 @@ class UpdateProfile(Activity):
                 trees.append(tree)
                 evaluate = _evaluation(tree, _declared(attribute, catalog), catalog)
             changes.append(_Change(attribute, evaluate, attribute not in hidden))
-        return _Prepared(changes, Reader(trees))
+        return _Prepared(changes, Reader(trees, catalog))
 
     def step(self, walks: Sequence[Walk], place: Place, now: datetime) -> Outcome:
         prepared: _Prepared = place.prepared
         # By profile, since several walks of one person may stand here: the later sees what the earlier changed.
         news: dict[int, dict[str, Any]] = defaultdict(dict)
         details = {}
-        for walk, sight in zip(walks, prepared.reader.read(walks), strict=True):
-            scope = prepared.reader.scope(sight, now)
-            details[walk.instance_id] = _apply(prepared.changes, scope, news[walk.profile_id])
+        sights = prepared.reader.read(walks)
+        scopes = prepared.reader.scopes(sights, now)
+        for walk, sight in zip(walks, sights, strict=True):
+            details[walk.instance_id] = _apply(prepared.changes, scopes[sight], news[walk.profile_id])
         updates = {profile_id: changed for profile_id, changed in news.items() if changed}
         return Outcome(moved={"next": walks}, details=details, updates={**updates})
 
@@ -199,7 +201,9 @@ def _declared(attribute: str, catalog: Catalog) -> Type:
     return catalog.type_of(Field("profile", (attribute,)))
 
 
-def _problems(change: Mapping[str, Any], field: str, catalog: Catalog) -> list[Finding]:
+def _problems(
+    change: Mapping[str, Any], field: str, catalog: Catalog, changed: Collection[str]
+) -> list[Finding]:
     attribute, how = change["attribute"], change["how"]
     declared = _declared(attribute, catalog)
     where = f"The change of {attribute!r}"
@@ -213,8 +217,8 @@ def _problems(change: Mapping[str, Any], field: str, catalog: Catalog) -> list[F
         expects = declared if declared is not Type.ANY else None
         path = f"{field}.expression"
         found += find_problems(change["expression"], catalog, expects=expects, field=path, where=where)
-        if not found and type_of(parse_checked(change["expression"]), catalog) in _UNKEPT:
-            found.append(Finding(f"{where} gives nothing that an attribute can hold. Give a value.", path))
+        if not found:
+            found += _problems_of(parse_checked(change["expression"]), catalog, changed, where, path)
     elif how == "add" and declared not in (Type.NUMBER, Type.ANY):
         found.append(
             Finding(
@@ -225,6 +229,20 @@ def _problems(change: Mapping[str, Any], field: str, catalog: Catalog) -> list[F
     if how != "remove" and Field("profile", (attribute,)) not in catalog.definitions:
         found.append(Finding(f"{where} writes {undeclared(attribute, catalog)}", f"{field}.attribute", True))
     return found
+
+
+def _problems_of(
+    tree: Node, catalog: Catalog, changed: Collection[str], where: str, path: str
+) -> Iterator[Finding]:
+    if type_of(tree, catalog) in _UNKEPT:
+        yield Finding(f"{where} gives nothing that an attribute can hold. Give a value.", path)
+    # Rows are read for all people at once, before the first change is made.
+    keys = {field.name for field in fields_of_row_keys(tree) if field.root == "profile"}
+    for name in sorted(keys.intersection(changed)):
+        yield Finding(
+            f"{where} looks something up by {name!r}, which this box changes too. Do it in a box of its own.",
+            path,
+        )
 
 
 def _tree(change: Mapping[str, Any], catalog: Catalog) -> Node:

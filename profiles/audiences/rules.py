@@ -26,12 +26,13 @@ from profiles.language.nodes import children
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A rule in which the rules of the audiences that it names stand in the place of their names, and what can change
-    its answer: attributes, events by name, and other audiences, which are lists or not there."""
+    its answer: attributes, events by name, other audiences, which are lists or not there, and lookups."""
 
     tree: Node
     attributes: frozenset[str]
     event_types: frozenset[str]
     audiences: frozenset[str]
+    lookups: frozenset[str]
 
 
 def parse_rule(text: str, catalog: Catalog) -> Node:
@@ -60,6 +61,7 @@ def compile_rule(key: str, rules: Mapping[str, str]) -> Rule:
         frozenset(field.name for field in fields_of(tree) if field.root == "profile"),
         frozenset(_name(call) for call in calls if call.name in ("count", "sum")),
         frozenset(_name(call) for call in calls if call.name == "inAudience"),
+        frozenset(_name(call) for call in calls if call.name == "lookup"),
     )
 
 

@@ -115,6 +115,21 @@ def _evaluate_again(key: str) -> None:
     Audience.objects.filter(key__in=affected).update(evaluated_through=0)
 
 
+def evaluate_readers_of(lookup: str) -> None:
+    """Have everybody looked at again for the audiences whose rules read the lookup; who enters or leaves is told.
+
+    For the transaction that changed the lookup. An activation that it does not see yet ends first, and a later one
+    waits for its end.
+    """
+    with transaction.atomic(), sql.cursor() as cur:
+        cur.execute(f"SELECT pg_advisory_xact_lock_shared({LOCK})")
+        readers = [known.id for known in read_active(cur) if known.rule and lookup in known.rule.lookups]
+        cur.execute(
+            "SELECT FROM audience WHERE id = ANY(%b::bigint[]) ORDER BY id FOR NO KEY UPDATE", [readers]
+        )
+        Audience.objects.filter(pk__in=readers).update(evaluated_through=0)
+
+
 def evaluate_all() -> None:
     """Have everybody looked at for every rule that is active."""
     Audience.objects.filter(kind=Audience.Kind.RULE, state=Audience.State.ACTIVE).update(evaluated_through=0)

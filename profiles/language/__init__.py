@@ -12,6 +12,7 @@
     changes_with_time(tree, catalog)      whether there are such moments
     compile_change(tree, catalog)         the next moment at which mere time can change it, read by Python
     change_to_sql(tree, catalog, ...)     the same in SQL
+    compile_rows(trees, catalog)          what gives scopes the rows of lookups that the trees ask for
 
 Both readings must be given the same catalogue. They agree on every tree, also on one that check() would refuse:
 nothing fails at run time. A missing operand makes a comparison false, `x / 0` is missing, text compares by code point,
@@ -21,14 +22,14 @@ catalogue of functions, Catalog that of fields.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from profiles.language import evaluate, moments, nodes, postgres, values
 from profiles.language.catalog import EMPTY, WALK_DOCUMENTS, Catalog, FieldDefinition, python_zones
 from profiles.language.errors import LanguageError, Position
-from profiles.language.evaluate import PastEvent, Scope
+from profiles.language.evaluate import Gather, PastEvent, Scope
 from profiles.language.functions import FUNCTIONS, LITERAL_FUNCTIONS
 from profiles.language.nodes import MAX_TEXT, Call, Field, Items, Literal, Node, to_json
 from profiles.language.parser import parse_syntax
@@ -46,6 +47,7 @@ __all__ = [
     "Columns",
     "Field",
     "FieldDefinition",
+    "Gather",
     "Items",
     "LanguageError",
     "Literal",
@@ -63,8 +65,10 @@ __all__ = [
     "compile_change",
     "compile_condition",
     "compile_python",
+    "compile_rows",
     "condition_to_sql",
     "fields_of",
+    "fields_of_row_keys",
     "from_json",
     "parse",
     "parse_checked",
@@ -131,6 +135,15 @@ def fields_of(tree: Node) -> Iterator[Field]:
                 yield from fields_of(child)
 
 
+def fields_of_row_keys(tree: Node) -> Iterator[Field]:
+    """Those that decide which rows of lookups it reads."""
+    if isinstance(tree, Call) and tree.name == "lookup":
+        yield from fields_of(tree.args[1])
+    else:
+        for child in nodes.children(tree):
+            yield from fields_of_row_keys(child)
+
+
 def compile_python(tree: Node, catalog: Catalog = EMPTY) -> Callable[[Scope], Any]:
     """The value as a function of a scope; see values.py for the types. None is missing."""
     return evaluate.compiled(resolve(tree, catalog).step)
@@ -139,6 +152,12 @@ def compile_python(tree: Node, catalog: Catalog = EMPTY) -> Callable[[Scope], An
 def compile_condition(tree: Node, catalog: Catalog = EMPTY) -> Callable[[Scope], bool]:
     """Whether it is true, as a function of a scope; a missing value is not."""
     return evaluate.compiled(condition(resolve(tree, catalog).step))
+
+
+def compile_rows(trees: Iterable[Node], catalog: Catalog = EMPTY) -> Gather:
+    """What gives scopes the rows of lookups, to be used before the trees are evaluated there: a function of scopes and
+    of what reads rows (profiles.lookups.rows.read_rows), which is called once for all of them, or not at all."""
+    return evaluate.gatherer([resolve(tree, catalog).step for tree in trees])
 
 
 def to_sql(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import zoneinfo
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from profiles.language.errors import LanguageError
@@ -41,6 +41,7 @@ class Catalog:
     they are left out, of which the database must then know all: it refuses a statement that names another.
     `documents` are the roots that can be named; the fields of any other are missing, and check() says so.
     `knows_history`: past events and audiences can be asked for, because both readings are given them.
+    `lookups` has the type of each column by the keys of the lookups; None where nothing can be looked up.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Catalog:
         documents: Collection[str] = WALK_DOCUMENTS,
         *,
         knows_history: bool = False,
+        lookups: Mapping[str, Mapping[str, Type]] | None = None,
     ) -> None:
+        self.lookups = lookups
         self.documents = frozenset(documents)
         self.knows_history = knows_history
         self.zones = python_zones() if zones is None else zones

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from profiles.language import values
-from profiles.language.resolve import Constant, Convert, Membership, Operation, Read, Step, Tally, Turn
+from profiles.language.resolve import (
+    Constant,
+    Convert,
+    Found,
+    Membership,
+    Operation,
+    Read,
+    Step,
+    Tally,
+    Turn,
+    children,
+)
 from profiles.language.values import EXACT, INSTANT, LOWER_LETTERS, UPPER_LETTERS, Money, Type
 
 Document = Mapping[str, Any]
+Pair = tuple[str, str]
+"""The key of a lookup and the key of a row in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +42,8 @@ class PastEvent:
 class Scope:
     """What one evaluation sees: decoded JSON objects and the time. Decode with `float_hook=Decimal` to keep cents.
 
-    `history` and `audiences`, the keys of those that the profile is in, are None where they are not known.
+    `history` and `audiences`, the keys of those that the profile is in, are None where they are not known. `rows` are
+    those of lookups; a Gather finds out which.
     """
 
     now: datetime
@@ -40,9 +54,12 @@ class Scope:
     context: Document | None = None
     history: Sequence[PastEvent] | None = None
     audiences: frozenset[str] | None = None
+    rows: Mapping[Pair, Document] = field(default_factory=dict)
 
 
 Run = Callable[[Scope], Any]
+ReadRows = Callable[[Collection[Pair]], Mapping[Pair, Document]]
+Gather = Callable[[Sequence[Scope], ReadRows], Sequence[Scope]]
 
 
 def compiled(step: Step) -> Run:
@@ -67,8 +84,73 @@ def compiled(step: Step) -> Run:
         case Turn():
             return _turn(step.tally)
         case Membership():
-            key = step.audience
-            return lambda scope: scope.audiences is not None and key in scope.audiences
+            audience = step.audience
+            return lambda scope: scope.audiences is not None and audience in scope.audiences
+        case Found():
+            return _found(step)
+
+
+def gatherer(steps: Iterable[Step]) -> Gather:
+    """A function that gives scopes the rows which `steps` look up in them: read in one call for all of the scopes, and
+    one more for each level of lookups inside the keys of others."""
+    levels: list[list[_Ask]] = []
+    for step in steps:
+        for level, ask in _asks(step):
+            levels.extend([] for _ in range(len(levels), level + 1))
+            levels[level].append(ask)
+
+    def gather(scopes: Sequence[Scope], read_rows: ReadRows) -> Sequence[Scope]:
+        if not levels or not scopes:
+            return scopes
+        rows: dict[Pair, Document] = {}
+        given = [replace(scope, rows=rows) for scope in scopes]
+        for asks in levels:
+            if pairs := {pair for ask in asks for scope in given for pair in ask(scope)} - rows.keys():
+                rows |= read_rows(pairs)
+        return given
+
+    return gather
+
+
+_Ask = Callable[[Scope], Iterable[Pair]]
+
+
+def _asks(step: Step) -> Iterator[tuple[int, _Ask]]:
+    """What each lookup in it asks for in a scope, with its level: 0 when its key needs no other row."""
+    inside = [found for child in children(step) for found in _asks(child)]
+    match step:
+        case Tally():
+            events = _past_events(replace(step, where=None), also_future=False)
+            yield from ((level, _of_past_events(events, ask)) for level, ask in inside)
+        case Found():
+            yield from inside
+            yield 1 + max((level for level, _ in inside), default=-1), _ask(step)
+        case _:
+            yield from inside
+
+
+def _of_past_events(events: Callable[[Scope], Iterator[tuple[datetime, Scope]]], ask: _Ask) -> _Ask:
+    return lambda scope: (pair for _, inner in events(scope) for pair in ask(inner))
+
+
+def _ask(found: Found) -> _Ask:
+    name, key = found.lookup, compiled(found.key)
+
+    def run(scope: Scope) -> Iterable[Pair]:
+        value = key(scope)
+        return () if value is None else ((name, value),)
+
+    return run
+
+
+def _found(step: Found) -> Run:
+    name, key, column = step.lookup, compiled(step.key), step.column
+
+    def run(scope: Scope) -> Any:
+        row = scope.rows.get((name, key(scope)))
+        return None if row is None else row.get(column)
+
+    return run
 
 
 def operations() -> frozenset[str]:
@@ -304,6 +386,13 @@ def _size_any(value: Any) -> Decimal | None:
     return Decimal(len(value)) if isinstance(value, str | list) else None
 
 
+def _written_any(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    number = values.from_json(value, Type.NUMBER)
+    return values.write_decimal(number) if number is not None else None
+
+
 _LOWER = str.maketrans(UPPER_LETTERS, LOWER_LETTERS)
 _UPPER = str.maketrans(LOWER_LETTERS, UPPER_LETTERS)
 
@@ -372,6 +461,9 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "remainder": lambda a, b: values.number(EXACT.remainder(a, b)) if b else None,
     "negate_number": lambda a: values.number(EXACT.minus(a)),
     "join_text": operator.add,
+    "join_texts": lambda *texts: "".join(texts),
+    "written_number": values.write_decimal,
+    "written_any": _written_any,
     "add_time": _move,
     "subtract_time": lambda moment, by: _move(moment, -by),
     "between_times": lambda a, b: values.duration(a - b),

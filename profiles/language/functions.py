@@ -340,6 +340,24 @@ for _word, _label in (("lower", "in small letters"), ("upper", "in capitals")):
         (1, 1),
     )
 _add(
+    "concat",
+    "joined",
+    "The values one after the other as one text. Numbers are written without zeros at the end.",
+    'concat(event.sku, "-", profile.size)',
+    Notation.FUNCTION,
+    [],
+    (1, None),
+)
+_add(
+    "lookup",
+    "looked up",
+    "A value of a lookup: which lookup, the key of the row, and the column.",
+    'lookup("products", event.sku, "on_hand") > 0',
+    Notation.FUNCTION,
+    [],
+    (3, 3),
+)
+_add(
     "count",
     "number of times",
     "How often the profile did something: ever, or within the last while. With a condition, in which event is each"

@@ -18,7 +18,7 @@ from typing import Any
 
 from profiles.language import values
 from profiles.language.nodes import Field
-from profiles.language.resolve import Constant, Convert, Membership, Operation, Read, Step, Tally, Turn
+from profiles.language.resolve import Constant, Convert, Found, Membership, Operation, Read, Step, Tally, Turn
 from profiles.language.values import LOWER_LETTERS, UPPER_LETTERS, Type
 
 _COLUMN = re.compile(r"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?")
@@ -143,6 +143,8 @@ class _Printer:
                 return self._turn(step.tally)
             case Membership():
                 return self._membership(step)
+            case Found():
+                return self._found(step)
 
     def parameter(self, value: Any, sql_type: str) -> str:
         """A placeholder; equal values share one."""
@@ -299,6 +301,14 @@ class _Printer:
             f" AND m.audience_id = (SELECT id FROM audience WHERE key = {key} AND state = 'active'))"
         )
 
+    def _found(self, step: Found) -> str:
+        table, key = self.new_table(), self.print(step.key)
+        lookup, column = self.parameter(step.lookup, "text"), self.parameter(step.column, "text")
+        return (
+            f"(SELECT NULLIF({table}.values -> {column}, 'null'::jsonb) FROM lookup_row {table}"
+            f" WHERE {table}.lookup_id = (SELECT id FROM lookup WHERE key = {lookup}) AND {table}.key = {key})"
+        )
+
 
 def _seconds(value: timedelta) -> Decimal:
     return Decimal(value // timedelta(microseconds=1)).scaleb(-6)
@@ -310,6 +320,14 @@ def _json_text(text: str) -> str:
 
 def _json_number(text: str) -> str:
     return f"CASE jsonb_typeof({text}) WHEN 'number' THEN {_number(f'({text})::numeric')} END"
+
+
+def _json_written(text: str) -> str:
+    number = _number(f"({text})::numeric")
+    return (
+        f"CASE jsonb_typeof({text}) WHEN 'string' THEN {text} #>> '{{}}'"
+        f" WHEN 'number' THEN trim_scale({number})::text END"
+    )
 
 
 def _json_boolean(text: str) -> str:
@@ -531,6 +549,7 @@ _FORMS: dict[str, Form] = {
     "within": _within,
     "in_future": _in_future,
     "size_any": _size_any,
+    "written_any": lambda printer, step, args: printer.shared(_json_written, step.args, args),
     "equal_any": _any_form("="),
     "unequal_any": _any_form("<>"),
     **{f"{word}_money": _money_form(sign) for word, sign in _COMPARISONS.items() if "equal" not in word},
@@ -574,6 +593,8 @@ _OPERATIONS: dict[str, Callable[..., str]] = {
     "remainder": lambda a, b: _number(f"mod({a}, NULLIF({b}, 0))"),
     "negate_number": lambda a: f"- {a}",
     "join_text": lambda a, b: f"{a} || {b}",
+    "join_texts": lambda *texts: " || ".join(texts),
+    "written_number": lambda number: f"trim_scale({number})::text",
     "add_time": lambda moment, by: _time(f"{moment} + {_interval(by)}"),
     "subtract_time": lambda moment, by: _time(f"{moment} - {_interval(by)}"),
     "between_times": lambda a, b: _duration(_seconds_between(a, b)),

@@ -7,7 +7,7 @@ Any tree has steps. What does not fit by its types is a problem, and a step that
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -85,7 +85,17 @@ class Membership:
     type: Type = Type.BOOLEAN
 
 
-Step = Constant | Read | Convert | Operation | Tally | Turn | Membership
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The JSON value in a column of a lookup, in the row with the key; missing when there is no such row."""
+
+    lookup: str
+    key: Step
+    column: str
+    type: Type = Type.ANY
+
+
+Step = Constant | Read | Convert | Operation | Tally | Turn | Membership | Found
 
 
 def children(step: Step) -> tuple[Step, ...]:
@@ -99,6 +109,8 @@ def children(step: Step) -> tuple[Step, ...]:
             return tuple(part for part in (step.where, step.value) if part is not None)
         case Turn():
             return (step.tally,)
+        case Found():
+            return (step.key,)
         case _:
             return ()
 
@@ -194,6 +206,8 @@ class _Resolver:
                 return self._tally(node, path)
             case Call(name="inAudience"):
                 return self._audience(node, path)
+            case Call(name="lookup"):
+                return self._found(node, path)
             case Call():
                 args = tuple(self.resolve(arg, (*path, index)) for index, arg in enumerate(node.args))
                 return self._call(node, args, path)
@@ -207,6 +221,9 @@ class _Resolver:
                 return Operation(operation, Type.BOOLEAN, tuple(condition(arg) for arg in args))
             case "has":
                 return Operation("has", Type.BOOLEAN, args)
+            case "concat":
+                written = (self._written(arg, (*path, index)) for index, arg in enumerate(args))
+                return Operation("join_texts", Type.TEXT, tuple(written))
             case "coalesce":
                 type_ = self._common(args, path, "values")
                 return Operation("coalesce", type_, tuple(convert(arg, type_) for arg in args))
@@ -326,6 +343,54 @@ class _Resolver:
             return Constant(Type.BOOLEAN, False)
         return Membership(key)
 
+    def _written(self, step: Step, path: Path) -> Step:
+        """The value as a text."""
+        match step.type:
+            case Type.TEXT:
+                return step
+            case Type.NUMBER | Type.ANY:
+                return Operation(f"written_{step.type}", Type.TEXT, (step,))
+        self._problem(path, f"A {step.type} cannot be joined.", "Join texts and numbers.")
+        return Constant(Type.TEXT, None)
+
+    def _found(self, node: Call, path: Path) -> Step:
+        """`lookup(name, key, column)`, of the type that the column was declared with."""
+        key = self.resolve(node.args[1], (*path, 1))
+        found = self._column(node, path)
+        if key.type not in (Type.TEXT, Type.ANY):
+            self._problem(
+                (*path, 1),
+                f"The key of a row is a text, and this is a {key.type}.",
+                "Give a text; concat(…) writes numbers as text.",
+            )
+        if found is None:
+            return Constant(Type.ANY, None)
+        name, column, type_ = found
+        return convert(Found(name, convert(key, Type.TEXT), column), type_)
+
+    def _column(self, node: Call, path: Path) -> tuple[str, str, Type] | None:
+        """The lookup and the column that are named, and what the column holds; None when there are none such."""
+        name, column, lookups = _text(node.args[0]), _text(node.args[2]), self._catalog.lookups
+        if lookups is None:
+            self._problem(
+                path, "Nothing can be looked up here.", "Use attributes, or properties of the event at hand."
+            )
+        elif name is None or column is None:
+            self._problem(
+                path,
+                "lookup wants the key of a lookup and the name of a column in quotation marks.",
+                f"Write it like {FUNCTIONS['lookup'].example}",
+            )
+        elif name not in lookups:
+            self._problem((*path, 0), f"There is no lookup {name!r}.", _instead(name, lookups))
+        elif column not in lookups[name]:
+            self._problem(
+                (*path, 2), f"The lookup {name!r} has no column {column!r}.", _instead(column, lookups[name])
+            )
+        else:
+            return name, column, lookups[name][column]
+        return None
+
     def _want_history(self, path: Path) -> None:
         if not self._catalog.knows_history:
             self._problem(
@@ -362,6 +427,13 @@ class _Resolver:
 
 def _text(node: Node) -> str | None:
     return node.value if isinstance(node, Literal) and node.type is Type.TEXT else None
+
+
+def _instead(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    return f"Use one of {', '.join(map(repr, sorted(known)[:10]))}." if known else "Make it first."
 
 
 def _listed(args: Sequence[Step]) -> str:

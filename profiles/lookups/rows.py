@@ -1,6 +1,6 @@
 """The rows of lookups: read many at once, import all or nothing.
 
-An import locks the lookup, readers lock nothing.
+Lock order of a change: the lookup → the audiences' own lock, shared → audience rows. Readers lock nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from ajo.lib import sql
+from profiles.audiences import services as audiences
 from profiles.language import values
 from profiles.lookups.columns import MAX_KEY, Row, RowProblem, check_row, types_of
 from profiles.models import Lookup
@@ -89,7 +90,7 @@ def import_rows(
     """Write the rows in one transaction, whose length grows with them. Raises ImportRefused when one of them is wrong.
 
     With "replace" the lookup has exactly these rows afterwards; with "merge" the others stay, and of a row that is
-    there the columns that are not given.
+    there the columns that are not given. Audiences whose rules read the lookup are evaluated anew if anything changed.
     """
     with sql.unit_of_work() as cur:
         _lock(cur, lookup)
@@ -137,6 +138,7 @@ def _lock(cur: psycopg.Cursor[Any], lookup: Lookup) -> None:
 def _note_change(lookup: Lookup, now: datetime) -> None:
     lookup.changed_at = now
     lookup.save(update_fields=["changed_at"])
+    audiences.evaluate_readers_of(lookup.key)
 
 
 def _stage(cur: psycopg.Cursor[Any], lookup: Lookup, rows: Iterable[Row]) -> int:

@@ -31,6 +31,7 @@ from tests.journeys.helpers import (
     stream,
     tick,
 )
+from tests.profiles.lookups.tables import make_lookup
 from tests.support import count_statements
 
 Attribute = AttributeDefinition.Type
@@ -70,6 +71,18 @@ def way(expression: str, attributes: dict[str, Any], **properties: Any) -> str:
     person = make_profile(**attributes)
     stream(make_event(person.pk, **properties))
     return ways()[person.pk]
+
+
+@pytest.mark.django_db
+def test_rows_of_lookups_are_read_for_everybody_at_once() -> None:
+    make_lookup("stock", {"on_hand": "number"}, S={"on_hand": 0}, M={"on_hand": 3})
+    expression = 'lookup("stock", concat(entry.kind, profile.size), "on_hand") > 0'
+    make_live(condition_graph(yes=expression))
+    people = [make_profile(size=size).pk for size in ("S", "M", "L", "M")]
+    with count_statements() as seen:
+        stream(*(make_event(person, kind="") for person in people))
+    assert list(ways().values()) == ["else", "yes", "else", "yes"]
+    assert sum("lookup_row" in statement for statement in seen) == 1
 
 
 def keep(*events: StreamEvent) -> None:

@@ -16,6 +16,7 @@ from profiles.attributes import trait_time
 from profiles.models import AttributeDefinition, Profile
 from tests.factories import NOW, make_profile
 from tests.journeys.helpers import box, entry_box, line, link, make_event, make_live, stream, tick
+from tests.profiles.lookups.tables import make_lookup
 from tests.support import count_statements
 
 Attribute = AttributeDefinition.Type
@@ -289,3 +290,23 @@ def test_its_words_for_the_canvas(changes: list[dict[str, Any]], words: str) -> 
     serializer = Config(data={"changes": changes})
     assert serializer.is_valid(), serializer.errors
     assert UpdateProfile().summary(serializer.validated_data) == words
+
+
+@pytest.mark.django_db
+def test_a_value_is_looked_up_by_what_the_box_does_not_change() -> None:
+    make_lookup("products", {"title": "text"}, A1={"title": "Sweater"})
+    looked_up = {
+        "attribute": "last",
+        "how": "expression",
+        "expression": 'lookup("products", profile.sku, "title")',
+    }
+    assert run(looked_up, attributes={"sku": "A1"}) == {"sku": "A1", "last": "Sweater"}
+    declare(sku="text", last="text")
+    assert found(looked_up) == []
+    changed = {"attribute": "sku", "how": "set", "value": "A2"}
+    assert found(changed, looked_up) == [
+        Finding(
+            "The change of 'last' looks something up by 'sku', which this box changes too. Do it in a box of its own.",
+            "changes.1.expression",
+        )
+    ]

@@ -11,11 +11,13 @@ from profiles.audiences import services
 from profiles.audiences.rules import compile_rule, parse_rule
 from profiles.catalog import read_catalog
 from profiles.language import LanguageError
+from profiles.lookups.rows import remove_rows, write_columns
 from profiles.models import Audience, AudienceRecheck, Membership, Profile
 from profiles.services import update_attributes
 from profiles.stream import take_batch
 from tests.factories import NOW, make_profile
 from tests.profiles.audiences.world import look_at_everybody, make_audience, make_list, members, settle, told
+from tests.profiles.lookups.tables import make_lookup, put
 from tests.profiles.store import alias, identify, store, track
 from tests.support import count_statements
 
@@ -98,6 +100,37 @@ def test_an_archived_audience_has_nobody_and_keeps_nobody() -> None:
     look_at_everybody(NOW)
     update_attributes({gold.pk: {"tier": "gold"}}, NOW)
     assert members() == {"others": {gold.pk}}
+
+
+def test_rows_of_a_lookup_that_change_let_people_in_and_out() -> None:
+    ada, bob = (make_profile(size=size).pk for size in (42, "M"))
+    stock = make_lookup("stock", {"on_hand": "number"}, sweater_42={"on_hand": 1}, sweater_M={"on_hand": 0})
+    audience = make_audience("can_buy", 'lookup("stock", concat("sweater-", profile.size), "on_hand") > 0')
+    make_audience("everybody", "has(profile.email)")
+    make_audience("others", '!inAudience("can_buy")')
+    assert members() == {"can_buy": {ada}, "others": {bob}, "everybody": {ada, bob}}
+
+    put(stock, {"sweater-M": {"on_hand": 0}})  # nothing new
+    assert not Audience.objects.exclude(evaluated_through=None).exists()
+    put(stock, {"sweater-42": {"on_hand": 0}, "sweater-M": {"on_hand": 2}})
+    behind = Audience.objects.exclude(evaluated_through=None)
+    assert set(behind.values_list("key", flat=True)) == {"can_buy", "others"}
+    assert members()["can_buy"] == {ada}
+    look_at_everybody(NOW + DAY)
+    assert members() == {"can_buy": {bob}, "others": {ada}, "everybody": {ada, bob}}
+    assert [change for change in told() if change[2] == "can_buy"] == [
+        ("$audience_left", ada, "can_buy", 0),
+        ("$audience_entered", bob, "can_buy", 0),
+    ]
+    remove_rows(stock, ["sweater-M"], now=NOW)
+    look_at_everybody(NOW)
+    assert "can_buy" not in members()
+    write_columns(stock, [], now=NOW)  # the rule is true for nobody then, and nothing breaks
+    look_at_everybody(NOW)
+    services.archive(audience)
+    put(stock, {"sweater-M": {}})
+    look_at_everybody(NOW)
+    assert members() == {"others": {ada, bob}, "everybody": {ada, bob}}
 
 
 def test_a_list_is_exactly_what_was_given() -> None:

@@ -20,6 +20,7 @@ from profiles.services import lock_profiles, update_attributes
 from profiles.stream import take_batch
 from tests.factories import NOW, make_profile
 from tests.profiles.audiences.world import look_at_everybody, make_audience, members
+from tests.profiles.lookups.tables import make_lookup, put
 from tests.profiles.store import identify, store
 from tests.support import wait_until
 
@@ -73,6 +74,23 @@ def test_a_profile_made_while_an_audience_becomes_active_is_in_it(pool: ThreadPo
     go.set()
     assert (streaming.result(10), activating.result(10)) == (1, None)
     assert {key: len(ids) for key, ids in members().items()} == {"gold": 1}
+
+
+def test_rows_that_change_while_an_audience_becomes_active_are_seen(pool: ThreadPoolExecutor) -> None:
+    """The import does not know of the audience yet, the full evaluation came too early to see its rows."""
+    stock = make_lookup("stock", {"on_hand": "number"})
+    ada = make_profile(size="M")
+    audience = Audience.objects.create(
+        key="can_buy", name="Can buy", rule='lookup("stock", profile.size, "on_hand") > 0'
+    )
+    with transaction.atomic():
+        services.activate(audience)
+        look_at_everybody(NOW)
+        importing = start(pool, lambda: put(stock, {"M": {"on_hand": 1}}))
+        wait_until(lambda: somebody_waits() or importing.done(), what="the import to meet the activation")
+    importing.result(10)
+    look_at_everybody(NOW)
+    assert members() == {"can_buy": {ada.pk}}
 
 
 def test_full_evaluation_never_overwrites_what_is_newer(pool: ThreadPoolExecutor) -> None:

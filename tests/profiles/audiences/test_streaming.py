@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from profiles.audiences import services
-from profiles.models import Audience, Profile
+from profiles.models import Audience, Lookup, Profile
 from profiles.services import lock_profiles, update_attributes
 from tests.factories import NOW
 from tests.profiles.audiences.world import (
@@ -19,6 +19,7 @@ from tests.profiles.audiences.world import (
     members,
     settle,
 )
+from tests.profiles.lookups.tables import make_lookup, put
 from tests.profiles.store import Call, alias, identify, store, track
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +33,8 @@ RULES = {
     "recent": 'within(profile.seen, duration("36h"))',
     "renewing": 'profile.renews < now() + duration("1d")',
     "chosen_gold": 'inAudience("chosen") && inAudience("gold")',
+    "stocked": 'lookup("stock", profile.tier, "on_hand") > 0',
+    "warm": 'count("Bought", duration("3d"), lookup("stock", concat("t", event.total), "is_warm")) > 0',
     "told": 'count("$audience_entered", duration("2d")) >= 2',
 }
 USERS = [f"user{n}" for n in range(6)]
@@ -59,7 +62,7 @@ def some_call(rng: random.Random, now: datetime) -> Call:
             return alias(phone, user)
 
 
-def do_something(rng: random.Random, now: datetime, chosen: Audience) -> None:
+def do_something(rng: random.Random, now: datetime, chosen: Audience, stock: Lookup) -> None:
     for _ in range(rng.randrange(3)):
         store(*(some_call(rng, now) for _ in range(rng.randrange(1, 6))), received_at=now)
     living = list(Profile.objects.filter(merged_into=None).values_list("pk", flat=True))
@@ -72,6 +75,13 @@ def do_something(rng: random.Random, now: datetime, chosen: Audience) -> None:
             update_attributes(
                 {profile_id: {"tier": rng.choice(["gold", "blue"])} for profile_id in some}, now
             )
+        case 2:
+            rows = {
+                "gold": {"on_hand": rng.randrange(2)},
+                rng.choice(["t5", "t15", "t25.5"]): {"is_warm": rng.choice([True, False])},
+            }
+            put(stock, rows, rng.choice(["merge", "replace"]))
+            look_at_everybody(now)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -79,10 +89,11 @@ def test_what_is_kept_is_what_full_evaluation_finds(seed: int) -> None:
     rng, now = random.Random(seed), NOW
     chosen = make_list("chosen")
     services.replace_list(chosen, [], now=now)
+    stock = make_lookup("stock", {"on_hand": "number", "is_warm": "boolean"})
     for key, rule in RULES.items():
         make_audience(key, rule)
     for _ in range(12):
-        do_something(rng, now, chosen)
+        do_something(rng, now, chosen, stock)
         settle(now)
         assert {key: ids for key, ids in members().items() if key != "chosen"} == expected(now)
         now += rng.choice([timedelta(), timedelta(minutes=3), timedelta(hours=13), timedelta(days=2)])

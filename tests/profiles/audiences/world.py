@@ -11,7 +11,8 @@ from ajo.lib import sql
 from profiles.audiences import services
 from profiles.audiences.rules import compile_rule
 from profiles.catalog import read_catalog
-from profiles.language import PastEvent, Scope, compile_condition
+from profiles.language import PastEvent, Scope, compile_condition, compile_rows
+from profiles.lookups.rows import read_rows
 from profiles.models import Audience, Event, Membership, Profile, ProfileEvent
 from profiles.services import living_profiles
 from profiles.stream import take_batch
@@ -69,7 +70,9 @@ def expected(now: datetime) -> dict[str, set[int]]:
     """Who is in the rules' audiences by the Python reading of everything that is stored."""
     texts = dict(Audience.objects.filter(kind="rule", state="active").values_list("key", "rule"))
     catalog = read_catalog(knows_history=True)
-    conditions = {key: compile_condition(compile_rule(key, texts).tree, catalog) for key in texts}
+    trees = {key: compile_rule(key, texts).tree for key in texts}
+    conditions = {key: compile_condition(tree, catalog) for key, tree in trees.items()}
+    gather = compile_rows(trees.values(), catalog)
     lists: dict[int, set[str]] = {}
     for key, profile_id in Membership.objects.filter(audience__kind="list").values_list(
         "audience__key", "profile_id"
@@ -78,11 +81,16 @@ def expected(now: datetime) -> dict[str, set[int]]:
     history = _histories()
     found: dict[str, set[int]] = {}
     for profile_id, attributes in _attributes().items():
-        scope = Scope(
-            now,
-            attributes,
-            history=history.get(profile_id, []),
-            audiences=frozenset(lists.get(profile_id, ())),
+        (scope,) = gather(
+            [
+                Scope(
+                    now,
+                    attributes,
+                    history=history.get(profile_id, []),
+                    audiences=frozenset(lists.get(profile_id, ())),
+                )
+            ],
+            read_rows,
         )
         for key, condition in conditions.items():
             if condition(scope):

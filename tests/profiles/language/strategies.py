@@ -33,7 +33,18 @@ DECLARED = {
     "tags": Type.LIST,
     "credit": Type.MONEY,
 }
-CATALOG = Catalog(FieldDefinition(Field("profile", (name,)), type_) for name, type_ in DECLARED.items())
+COLUMNS = {
+    "title": Type.TEXT,
+    "on_hand": Type.NUMBER,
+    "is_new": Type.BOOLEAN,
+    "back_at": Type.TIME,
+    "price": Type.MONEY,
+    "tags": Type.LIST,
+}
+CATALOG = Catalog(
+    (FieldDefinition(Field("profile", (name,)), type_) for name, type_ in DECLARED.items()),
+    lookups={"stock": COLUMNS, "empty": COLUMNS},
+)
 
 _WORDS = st.sampled_from(
     ["", "a", "A", "ab", "DE", "z", "Z", "é", "É", "ß", "\u0130", "ς", "Σ", "ж", "😀", "a'b\"\\", "%s", "\n", "null"]
@@ -68,6 +79,8 @@ def _literals(type_: Type) -> st.SearchStrategy[Node]:
     return LITERALS[type_].map(lambda value: Literal(type_, value))
 
 
+ROW_KEYS = ["a", "DE", "", "ab", "12", "0.5", "a-12", "😀", "a'b\"\\"]
+"""Keys of rows in the lookup "stock"."""
 literals = st.one_of(*map(_literals, LITERALS))
 undeclared = st.builds(
     Field,
@@ -112,6 +125,21 @@ ill_typed = st.recursive(
 )
 """Any tree: whatever can be built."""
 
+_row_keys = st.sampled_from(ROW_KEYS).map(lambda key: Literal(Type.TEXT, key))
+
+
+def _lookups(wanted: Type, keys: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
+    columns = st.sampled_from([name for name, type_ in COLUMNS.items() if type_ is wanted])
+    names = st.sampled_from(["stock", "stock", "stock", "empty"])
+    return st.tuples(names, keys, columns).map(
+        lambda found: Call("lookup", (Literal(Type.TEXT, found[0]), found[1], Literal(Type.TEXT, found[2])))
+    )
+
+
+def _joined(*parts: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
+    return st.tuples(*parts, undeclared).map(lambda args: Call("concat", args))
+
+
 _FIELDS_OF = {
     type_: st.sampled_from(
         [Field("profile", (name,)) for name, declared in DECLARED.items() if declared is type_]
@@ -135,6 +163,7 @@ def _typed(draw: st.DrawFn, wanted: Type, depth: int) -> Node:
         if overload.result is wanted
     ]
     special = ["?:", "coalesce"] + (["in", "in", "has"] if wanted is Type.BOOLEAN else [])
+    special += ["lookup"] * (wanted in COLUMNS.values()) + ["concat"] * (wanted is Type.TEXT)
     kind = draw(st.integers(0, 9))
     if depth <= 0 or (leaves and kind < 2):
         return draw(st.one_of(*leaves)) if leaves else draw(_typed(wanted, 1))
@@ -155,6 +184,10 @@ def _typed(draw: st.DrawFn, wanted: Type, depth: int) -> Node:
                 return Call("in", (value, draw(_typed(Type.LIST, 0))))
             items = draw(st.lists(_typed(element, depth - 1), min_size=1, max_size=3))
             return Call("in", (value, Items(tuple(items))))
+        case "lookup":
+            return draw(_lookups(wanted, _typed(Type.TEXT, depth - 1) | _row_keys))
+        case "concat":
+            return draw(_joined(*(_typed(type_, depth - 1) for type_ in (Type.TEXT, Type.NUMBER))))
         case "coalesce":
             return Call("coalesce", (draw(_typed(wanted, depth - 1)), draw(_typed(wanted, depth - 1))))
         case _:
@@ -197,6 +230,8 @@ one_of_each = st.tuples(
     *(st.tuples(leaves, leaves).map(lambda args: Call("coalesce", args)) for leaves in _LEAVES.values()),
     *(leaves.map(lambda leaf: Call("has", (leaf,))) for leaves in _LEAVES.values()),
     st.tuples(*[_LEAVES[Type.BOOLEAN]] * 3).map(lambda args: Call("?:", args)),
+    *(_lookups(type_, _row_keys | _LEAVES[Type.TEXT]) for type_ in COLUMNS.values()),
+    *(_joined(_LEAVES[type_]) for type_ in (Type.TEXT, Type.NUMBER, Type.ANY)),
 ).map(list)
 """For each operation one tree in which its arguments are fields and literals, so that none is seldom tried."""
 
@@ -262,6 +297,17 @@ _profile = st.fixed_dictionaries(
     },
 )
 _event = st.none() | st.dictionaries(st.sampled_from(NAMES), _json, min_size=1)
+
+rows = st.fixed_dictionaries(
+    {},
+    optional={
+        key: st.fixed_dictionaries(
+            {}, optional={name: _FITTING[type_] | _FITTING[type_] | _json for name, type_ in COLUMNS.items()}
+        )
+        for key in ROW_KEYS
+    },
+)
+"""Rows of the lookup "stock" by their keys, some with values of another type than their column's."""
 
 documents = st.fixed_dictionaries(
     {"profile": st.just({}) | _profile | _profile, "event": _event, "entry": _event}

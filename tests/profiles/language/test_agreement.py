@@ -24,11 +24,14 @@ from profiles.language import (
     check,
     compile_condition,
     compile_python,
+    compile_rows,
     condition_to_sql,
     parse,
     to_sql,
 )
 from profiles.language.resolve import resolve
+from profiles.lookups.rows import read_rows
+from profiles.models import Lookup
 from tests.profiles.language import cases, strategies
 from tests.profiles.language.strategies import CATALOG, NOW
 
@@ -68,7 +71,7 @@ def by_python(trees: list[Node], documents: list[Document]) -> list[list[Any]]:
     """For each document the values of all trees, then their truth."""
     runs = [compile_python(tree, CATALOG) for tree in trees]
     runs += [compile_condition(tree, CATALOG) for tree in trees]
-    scopes = [Scope(NOW, **document) for document in documents]
+    scopes = compile_rows(trees, CATALOG)([Scope(NOW, **document) for document in documents], read_rows)
     return [[comparable(run(scope)) for run in runs] for scope in scopes]
 
 
@@ -132,6 +135,22 @@ def comparable(value: Any) -> Any:
             raise AssertionError(f"A reading made {value!r}.")
 
 
+@pytest.fixture(autouse=True)
+def stock() -> Lookup:
+    return Lookup.objects.create(key="stock", name="Stock")
+
+
+def store_rows(rows: dict[str, Document]) -> None:
+    """From now on these are the rows of the lookup."""
+    with sql.cursor() as cur:
+        cur.execute("DELETE FROM lookup_row")
+        cur.execute(
+            "INSERT INTO lookup_row (lookup_id, key, values) SELECT l.id, t.key, t.values FROM lookup l,"
+            " unnest(%b::text[], %b::jsonb[]) AS t(key, values) WHERE l.key = 'stock'",
+            [list(rows), [encoded(row) for row in rows.values()]],
+        )
+
+
 def assert_agreement(trees: list[Node], documents: list[Document]) -> None:
     by_row = zip(documents, by_python(trees, documents), by_postgres(trees, documents), strict=True)
     for document, python, postgres in by_row:
@@ -144,14 +163,19 @@ def assert_agreement(trees: list[Node], documents: list[Document]) -> None:
 @given(
     st.lists(strategies.trees, min_size=1, max_size=6),
     st.lists(strategies.documents, min_size=2, max_size=4),
+    strategies.rows,
 )
-def test_both_readings_agree(trees: list[Node], documents: list[Document]) -> None:
+def test_both_readings_agree(trees: list[Node], documents: list[Document], rows: dict[str, Document]) -> None:
+    store_rows(rows)
     assert_agreement(trees, documents)
 
 
 @settings(_EXAMPLES, max_examples=40)
-@given(strategies.one_of_each, st.lists(strategies.documents, min_size=8, max_size=8))
-def test_both_readings_agree_on_each_operation(trees: list[Node], documents: list[Document]) -> None:
+@given(strategies.one_of_each, st.lists(strategies.documents, min_size=8, max_size=8), strategies.rows)
+def test_both_readings_agree_on_each_operation(
+    trees: list[Node], documents: list[Document], rows: dict[str, Document]
+) -> None:
+    store_rows(rows)
     assert_agreement(trees, documents)
 
 
