@@ -14,6 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ajo.settings")
 django_application = get_wsgi_application()
 
 from channels.tracking import wsgi as tracking  # noqa: E402
+from offers import wsgi as decisions  # noqa: E402
 from profiles.ingest import requests  # noqa: E402
 from profiles.ingest.wsgi import door  # noqa: E402
 
@@ -24,4 +25,6 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
         return door()(environ, start_response)
     if environ["PATH_INFO"].startswith(tracking.PREFIX):
         return tracking.door()(environ, start_response)
+    if environ["PATH_INFO"] == decisions.PATH and (key := decisions.door().takes(environ)):
+        return decisions.door().answer(key, environ, start_response)
     return django_application(environ, start_response)

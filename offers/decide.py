@@ -38,7 +38,7 @@ _CLAIM_KEYS = """
 INSERT INTO decision_key (key, decision_id) SELECT * FROM unnest(%b::uuid[], %b::uuid[]) AS t(key, id) ORDER BY key
 ON CONFLICT (key) DO NOTHING RETURNING key
 """
-_DECISION = """d.id, d.profile_id, d.policy_id, d.placement_id, d.offers, d.is_fallback, d.is_exploration,
+_DECISION = """d.id, d.profile_id, d.policy_id, d.placement_id, d.decided_at, d.offers, d.is_fallback, d.is_exploration,
     d.model_versions::text AS model_versions, d.candidates::text AS candidates"""
 _READ_KEYS = f"""
 SELECT k.key, {_DECISION} FROM decision_key k JOIN decision d ON d.id = k.decision_id WHERE k.key = ANY(%b::uuid[])
@@ -107,6 +107,7 @@ class Decided:
     profile_id: int
     policy_id: int
     placement_id: int
+    decided_at: datetime
     items: Sequence[Item]
     is_fallback: bool
     is_exploration: bool
@@ -269,6 +270,7 @@ def _recalled(rows: Sequence[Any], plan: Plan) -> list[Decided]:
             profile_id=row.profile_id,
             policy_id=row.policy_id,
             placement_id=row.placement_id,
+            decided_at=row.decided_at,
             items=[items[offer_id] for offer_id in row.offers if offer_id in items],
             is_fallback=row.is_fallback,
             is_exploration=row.is_exploration,
@@ -464,6 +466,7 @@ def _explained(batch: _Batch, person: _Person) -> Decided:
         profile_id=person.profile_id,
         policy_id=batch.plan.policy_id,
         placement_id=batch.plan.placement_id,
+        decided_at=batch.now,
         items=items,
         is_fallback=is_fallback,
         is_exploration=bool(person.explored),

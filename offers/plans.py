@@ -58,7 +58,11 @@ _PERIODS = {
 
 
 class PlanMissing(Exception):
-    """There is no such policy or placement."""
+    """There is no such policy or placement; `field` says which."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +203,12 @@ def read_plan(policy_key: str, placement_key: str, now: datetime) -> Plan:
     """The policy as it stands now, in eight statements however large it is. Raises PlanMissing."""
     policy = DecisionPolicy.objects.filter(key=policy_key).first()
     if policy is None:
-        raise PlanMissing(
-            f"There is no decision policy with the key {policy_key!r}. Create it, or check the key."
-        )
+        sentence = f"There is no decision policy with the key {policy_key!r}. Create it, or check the key."
+        raise PlanMissing("policy", sentence)
     placement = Placement.objects.filter(key=placement_key).first()
     if placement is None:
-        raise PlanMissing(
-            f"There is no placement with the key {placement_key!r}. Create it, or check the key."
-        )
+        sentence = f"There is no placement with the key {placement_key!r}. Create it, or check the key."
+        raise PlanMissing("placement", sentence)
     catalog = read_catalog(DOCUMENTS)
     places = PolicyStrategy.objects.filter(policy=policy).order_by("position")
     strategies = [place.strategy for place in places.select_related("strategy__collection")]

@@ -19,5 +19,6 @@ urlpatterns = [
     path("", include("profiles.api.urls")),
     path("", include("channels.api.urls")),
     path("", include("journeys.api.urls")),
+    path("", include("offers.api.urls")),
     re_path("", views.NothingView.as_view()),
 ]

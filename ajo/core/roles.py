@@ -41,6 +41,12 @@ _AUTHORED = {
     "channels.content": "view",
     "channels.contentversion": "view",
     "channels.variant": "view",
+    "offers.offeritem": "view",
+    "offers.placement": "view",
+    "offers.collection": "view",
+    "offers.selectionstrategy": "view",
+    "offers.decisionpolicy": "view",
+    "offers.decision": "view",
 }
 _PEOPLE = {
     "profiles.profile": "view",
@@ -49,7 +55,17 @@ _PEOPLE = {
     "channels.message": "view",
 }
 _STOPS = {"channels.sendhold": "view", "channels.suppression": "view"}
+_WRITES_OFFERS = {
+    "offers.offeritem": "view add change",
+    "offers.placement": "view add change",
+    "offers.collection": "view add change",
+    "offers.selectionstrategy": "view add change",
+    "offers.decisionpolicy": "view add change",
+}
 _EVERYTHING = {
+    **_WRITES_OFFERS,
+    "offers.offeritem": "view add change approve_offeritem",
+    "offers.decision": "view add",
     "journeys.journey": "view add change publish_journey operate_journey",
     "journeys.journeyversion": "view",
     "journeys.journeyinstance": "view",
@@ -81,6 +97,7 @@ ROLES = (
         _AUTHORED
         | _PEOPLE
         | _STOPS
+        | _WRITES_OFFERS
         | {
             "journeys.journey": "view add change",
             "channels.content": "view add change send_proof",
@@ -99,6 +116,7 @@ ROLES = (
         | {
             "journeys.journey": "view publish_journey operate_journey",
             "channels.content": "view publish_content send_proof",
+            "offers.offeritem": "view approve_offeritem",
             "channels.sendhold": "view add change delete",
         },
     ),

@@ -38,6 +38,18 @@ SCOPES: dict[str, Scope] = {
     "contents:proof": Scope(_("Send a proof to an address"), ("channels.send_proof",)),
     "messages:read": Scope(_("Read messages and their source"), ("channels.view_message",)),
     "suppressions:write": Scope(_("Add addresses that are never sent to"), ("channels.add_suppression",)),
+    "offers:read": Scope(_("Read offer items and how they are decided about"), ("offers.view_offeritem",)),
+    "offers:write": Scope(
+        _("Write offer items, placements, collections, strategies and policies"),
+        ("offers.add_offeritem", "offers.change_offeritem"),
+    ),
+    "offers:approve": Scope(_("Approve, withdraw and archive offer items"), ("offers.approve_offeritem",)),
+    "offers:decide": Scope(
+        _("Decide which offers somebody gets, and report what became of them"), ("offers.add_decision",)
+    ),
+    "decisions:read": Scope(
+        _("Read decisions with the reason of every candidate"), ("offers.view_decision",)
+    ),
 }
 
 
