@@ -437,6 +437,9 @@ SPECTACULAR_SETTINGS = {
         "CauseKind": "channels.api.message_shapes.CAUSE_KINDS",
         "ConsentState": "profiles.api.serializers.CONSENT_STATES",
         "Channel": "profiles.api.serializers.CHANNELS",
+        "CampaignKind": "campaigns.models.Campaign.Kind",
+        "CampaignState": "campaigns.models.Campaign.State",
+        "CampaignRunState": "campaigns.models.CampaignRun.State",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

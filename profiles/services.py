@@ -13,7 +13,7 @@ from django.db import transaction
 from ajo.lib import sql
 from profiles.attributes import MAX_ATTRIBUTES, MAX_KEY_LENGTH, trait_time
 from profiles.audiences import evaluate as audiences
-from profiles.identity import normalise
+from profiles.identity import Key, normalise
 from profiles.models import Consent, Identity, IdentityNamespace, Profile
 
 # Follows a chain of merges to its end; a merge that happens meanwhile is found by locking what comes out.
@@ -52,6 +52,27 @@ WITH told AS (
 UPDATE profile p
 SET attributes = (p.attributes - kept.gone) || kept.given, attribute_times = p.attribute_times || kept.times
 FROM kept WHERE p.id = kept.id
+"""
+_SHARE_AUDIENCES = "SELECT pg_advisory_xact_lock_shared(hashtext('ajo audiences'))"
+_OWNERS = """
+SELECT i.namespace_id, i.value, i.profile_id FROM unnest(%b::smallint[], %b::text[]) AS t(namespace_id, value)
+JOIN identity i ON i.namespace_id = t.namespace_id AND i.value = t.value
+"""
+_MAKE = """
+WITH newcomer AS MATERIALIZED (
+    SELECT t.*, nextval(pg_get_serial_sequence('profile', 'id')) AS id
+    FROM unnest(%b::smallint[], %b::text[], %b::text[]) AS t(namespace_id, value, attributes)
+), made AS (
+    INSERT INTO profile (id, attributes, attribute_times, created_at)
+    SELECT id, attributes::jsonb, coalesce((
+        SELECT jsonb_object_agg(key, %b::bigint) FROM jsonb_object_keys(attributes::jsonb) AS key), '{}'), %b
+    FROM newcomer
+), attached AS (
+    INSERT INTO identity (namespace_id, value, profile_id)
+    SELECT namespace_id, value, id FROM newcomer ORDER BY namespace_id, value
+    ON CONFLICT (namespace_id, value) DO NOTHING RETURNING profile_id
+)
+SELECT n.id, a.profile_id IS NOT NULL AS is_known FROM newcomer n LEFT JOIN attached a ON a.profile_id = n.id
 """
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _ROUNDS = 10
@@ -117,6 +138,43 @@ def profiles_by_identity(namespace: int, values: Iterable[str]) -> dict[str, int
     rows = Identity.objects.filter(namespace_id=namespace, value__in=set(normalised.values()))
     owners = dict(rows.values_list("value", "profile_id"))
     return {value: owners[known] for value, known in normalised.items() if known in owners}
+
+
+def owners(keys: Iterable[Key]) -> dict[Key, int]:
+    """Profile ids by identities in their normalised form, of any kinds, in one statement. Unknown ones are left out."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
+    with sql.cursor() as cur:
+        cur.execute(_OWNERS, [[namespace for namespace, _ in wanted], [value for _, value in wanted]])
+        return {(row.namespace_id, row.value): row.profile_id for row in cur}
+
+
+def ensure_profiles(wanted: Mapping[Key, Mapping[str, Any]], now: datetime) -> dict[Key, int]:
+    """The owner of each identity; where there is none, a new profile with these attributes. Those of others stay.
+
+    In the caller's transaction, before it locks any profile. The number of statements depends on nothing but whether
+    somebody is new.
+    """
+    found = owners(wanted)
+    missing = sorted(wanted.keys() - found.keys())
+    if not missing:
+        return found
+    columns = [
+        [namespace for namespace, _ in missing],
+        [value for _, value in missing],
+        [_encoder.encode(wanted[key]).decode() for key in missing],
+    ]
+    with sql.cursor() as cur:
+        cur.execute(_SHARE_AUDIENCES)
+        cur.execute(_MAKE, [*columns, trait_time(now), now])
+        rows = cur.fetchall()
+        # Somebody else made the same person in between: this statement waited for them, and the next one sees them.
+        if surplus := [row.id for row in rows if not row.is_known]:
+            cur.execute("DELETE FROM profile WHERE id = ANY(%b::bigint[])", [surplus])
+        made = [row.id for row in rows if row.is_known]
+        audiences.react(cur, audiences.News(dict.fromkeys(made, 0), renewed=made), now)
+    return owners(wanted)
 
 
 def owners_of(text: str) -> set[int]:

@@ -20,5 +20,6 @@ urlpatterns = [
     path("", include("channels.api.urls")),
     path("", include("journeys.api.urls")),
     path("", include("offers.api.urls")),
+    path("", include("campaigns.api.urls")),
     re_path("", views.NothingView.as_view()),
 ]

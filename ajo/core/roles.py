@@ -47,6 +47,8 @@ _AUTHORED = {
     "offers.selectionstrategy": "view",
     "offers.decisionpolicy": "view",
     "offers.decision": "view",
+    "campaigns.campaign": "view",
+    "campaigns.campaignrun": "view",
 }
 _PEOPLE = {
     "profiles.profile": "view",
@@ -86,6 +88,8 @@ _EVERYTHING = {
     "core.apikey": "view add change",
     "core.auditevent": "view",
     "auth.group": "view add change delete",
+    "campaigns.campaign": "view add change approve_campaign operate_campaign trigger_campaign",
+    "campaigns.campaignrun": "view",
 }
 
 ROLES = (
@@ -104,6 +108,7 @@ ROLES = (
             "channels.contentversion": "view change",
             "channels.variant": "view add change delete",
             "profiles.attributedefinition": "view add change",
+            "campaigns.campaign": "view add change",
         },
     ),
     Role(
@@ -118,6 +123,7 @@ ROLES = (
             "channels.content": "view publish_content send_proof",
             "offers.offeritem": "view approve_offeritem",
             "channels.sendhold": "view add change delete",
+            "campaigns.campaign": "view approve_campaign operate_campaign",
         },
     ),
     Role(
@@ -141,6 +147,7 @@ ROLES = (
             "profiles.source": "view add change",
             "profiles.quarantinedevent": "view",
             "core.apikey": "view add change",
+            "campaigns.campaign": "view trigger_campaign",
         },
     ),
     Role(

@@ -50,6 +50,13 @@ SCOPES: dict[str, Scope] = {
     "decisions:read": Scope(
         _("Read decisions with the reason of every candidate"), ("offers.view_decision",)
     ),
+    "campaigns:read": Scope(_("Read campaigns, their runs and their requests"), ("campaigns.view_campaign",)),
+    "campaigns:write": Scope(
+        _("Write campaigns and submit them"), ("campaigns.add_campaign", "campaigns.change_campaign")
+    ),
+    "campaigns:approve": Scope(_("Approve campaigns and send them back"), ("campaigns.approve_campaign",)),
+    "campaigns:operate": Scope(_("Pause, resume and stop campaigns"), ("campaigns.operate_campaign",)),
+    "campaigns:send": Scope(_("Send triggered campaigns to people"), ("campaigns.trigger_campaign",)),
 }
 
 

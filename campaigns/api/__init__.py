@@ -1,0 +1,3 @@
+"""Campaigns under `/api/v1/`: written, reviewed, run, and sent by a call."""
+
+from __future__ import annotations

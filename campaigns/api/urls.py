@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from django.urls import path
+from rest_framework.routers import SimpleRouter
+
+from campaigns.api import views
+
+router = SimpleRouter()
+router.register("campaigns", views.CampaignViewSet, basename="api-campaign")
+
+urlpatterns = [
+    path("schedule-preview/", views.SchedulePreviewView.as_view(), name="api-schedule-preview"),
+    *router.urls,
+]
