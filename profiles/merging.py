@@ -51,6 +51,7 @@ SET state = excluded.state, changed_at = excluded.changed_at, reason = excluded.
 # Who was in an audience by either name is in it; whether a rule is still true is asked right after the merge.
 _AUDIENCES = f"""
 WITH {_PAIRS},
+left_before AS (UPDATE audience_exit x SET profile_id = pair.survivor FROM pair WHERE x.profile_id = pair.loser),
 forgotten AS (DELETE FROM audience_recheck r USING pair WHERE r.profile_id = pair.loser),
 moved AS (DELETE FROM audience_membership m USING pair WHERE m.profile_id = pair.loser
     RETURNING m.audience_id, pair.survivor, m.entered_at)

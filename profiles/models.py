@@ -354,7 +354,7 @@ class Audience(models.Model):
 
 
 class Membership(models.Model):
-    """That a profile is in an audience now. Who left is told by the profile's events.
+    """That a profile is in an audience now. Who left has an AudienceExit.
 
     Key: (audience, profile). Locks: under the profile's lock. Met by: nobody but its holder.
     """
@@ -371,6 +371,28 @@ class Membership(models.Model):
     class Meta:
         db_table = "audience_membership"
         indexes = [models.Index(fields=["profile", "audience"], name="membership_by_profile")]
+
+
+class AudienceExit(models.Model):
+    """That a profile was in an audience, from when until when. A merge gives it to the survivor.
+
+    No key but the id: who comes back and leaves again has another one. Locks: inserted under the profile's lock. Met
+    by: nobody but its holder, and an archiving, which holds the stream.
+    """
+
+    audience = models.ForeignKey(
+        Audience, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="exits"
+    )
+    profile = models.ForeignKey(Profile, models.DO_NOTHING, db_constraint=False, db_index=False)
+    entered_at = models.DateTimeField()
+    left_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "audience_exit"
+        indexes = [
+            models.Index(fields=["audience", "left_at"], name="audience_exit_when"),
+            models.Index(fields=["profile"], name="audience_exit_profile"),
+        ]
 
 
 class AudienceRecheck(models.Model):

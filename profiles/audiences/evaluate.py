@@ -43,7 +43,10 @@ evaluated AS MATERIALIZED (
 departed AS (
     DELETE FROM audience_membership m USING evaluated e
     WHERE m.audience_id = e.audience_id AND m.profile_id = e.profile_id AND NOT e.is_member
-    RETURNING m.audience_id, m.profile_id),
+    RETURNING m.audience_id, m.profile_id, m.entered_at),
+remembered AS (
+    INSERT INTO audience_exit (audience_id, profile_id, entered_at, left_at)
+    SELECT audience_id, profile_id, entered_at, %(now)b FROM departed),
 arrived AS (
     INSERT INTO audience_membership (audience_id, profile_id, entered_at)
     SELECT audience_id, profile_id, %(now)b FROM evaluated WHERE is_member

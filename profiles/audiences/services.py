@@ -28,7 +28,17 @@ SELECT %(id)b, id, %(now)b FROM unnest(%(ids)b::bigint[]) AS t(id)
 ON CONFLICT (audience_id, profile_id) DO NOTHING RETURNING profile_id
 """
 _LEAVE = """
-DELETE FROM audience_membership WHERE audience_id = %(id)b AND profile_id = ANY(%(ids)b::bigint[]) RETURNING profile_id
+WITH departed AS (
+    DELETE FROM audience_membership WHERE audience_id = %(id)b AND profile_id = ANY(%(ids)b::bigint[])
+    RETURNING audience_id, profile_id, entered_at)
+INSERT INTO audience_exit (audience_id, profile_id, entered_at, left_at)
+SELECT audience_id, profile_id, entered_at, %(now)b FROM departed RETURNING profile_id
+"""
+_LEAVE_ALL = """
+WITH departed AS (
+    DELETE FROM audience_membership WHERE audience_id = %(id)b RETURNING audience_id, profile_id, entered_at)
+INSERT INTO audience_exit (audience_id, profile_id, entered_at, left_at)
+SELECT audience_id, profile_id, entered_at, clock_timestamp() FROM departed
 """
 
 
@@ -73,8 +83,8 @@ def archive(audience: Audience) -> None:
         audience.evaluated_through = audience.evaluated_at = None
         audience.save(update_fields=["state", "evaluated_through", "evaluated_at"])
         _evaluate_again(audience.key)
-        for table in ("audience_recheck", "audience_membership"):
-            cur.execute(f"DELETE FROM {table} WHERE audience_id = %s", [audience.pk])
+        cur.execute("DELETE FROM audience_recheck WHERE audience_id = %s", [audience.pk])
+        cur.execute(_LEAVE_ALL, {"id": audience.pk})
 
 
 def hold_stream() -> None:

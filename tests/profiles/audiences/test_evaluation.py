@@ -7,12 +7,15 @@ from datetime import timedelta
 import pytest
 from django.conf import settings
 
+from ajo.lib import sql
 from profiles.audiences import services
 from profiles.audiences.rules import compile_rule, parse_rule
+from profiles.audiences.stays import Stay, memberships_of
 from profiles.catalog import read_catalog
 from profiles.language import LanguageError
 from profiles.lookups.rows import remove_rows, write_columns
-from profiles.models import Audience, AudienceRecheck, Membership, Profile
+from profiles.merging import merge_profiles
+from profiles.models import Audience, AudienceExit, AudienceRecheck, Membership, Profile
 from profiles.services import update_attributes
 from profiles.stream import take_batch
 from tests.factories import NOW, make_profile
@@ -88,6 +91,38 @@ def test_a_rule_that_time_changes_no_more_is_not_looked_at_again() -> None:
     later = NOW + 2 * DAY
     assert (services.evaluate_due(now=later), services.evaluate_due(now=later)) == (1, 0)
     assert members() == {}
+
+
+def test_when_somebody_was_in_an_audience_is_remembered() -> None:
+    recent = make_audience("recent", 'count("Bought", duration("1d")) > 0')
+    gold = make_audience("gold", 'profile.tier == "gold"')
+    chosen = make_list("chosen")
+    store(track("ada", "Bought"), identify("ada", {"tier": "gold"}))
+    settle(NOW)
+    ada = profile_of("ada")
+    services.replace_list(chosen, [ada], now=NOW)
+    settle(NOW + 2 * DAY)  # the purchase is too old
+    store(track("ada", "Bought", at=NOW + 3 * DAY))
+    settle(NOW + 3 * DAY)
+    services.replace_list(chosen, [], now=NOW + 4 * DAY)
+    assert memberships_of(ada) == [
+        Stay(recent.pk, "recent", "recent", NOW + 3 * DAY, None),
+        Stay(gold.pk, "gold", "gold", NOW, None),
+        Stay(chosen.pk, "chosen", "chosen", NOW, NOW + 4 * DAY),
+        Stay(recent.pk, "recent", "recent", NOW, NOW + 2 * DAY),
+    ]
+    with count_statements() as seen:
+        assert len(memberships_of(ada, limit=1)) == 1
+    assert len(seen) == 1
+
+    services.archive(gold)
+    assert [stay.key for stay in memberships_of(ada) if stay.left_at is None] == ["recent"]
+    assert AudienceExit.objects.get(audience=gold).entered_at == NOW
+
+    stays, survivor = memberships_of(ada), make_profile().pk
+    with sql.unit_of_work() as cur:
+        merge_profiles(cur, [(ada, survivor)], NOW + 5 * DAY)
+    assert memberships_of(survivor) == stays
 
 
 def test_an_archived_audience_has_nobody_and_keeps_nobody() -> None:
