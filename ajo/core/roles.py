@@ -49,6 +49,9 @@ _AUTHORED = {
     "offers.decision": "view",
     "campaigns.campaign": "view",
     "campaigns.campaignrun": "view",
+    "profiles.audience": "view",
+    "profiles.lookup": "view",
+    "profiles.codepool": "view",
 }
 _PEOPLE = {
     "profiles.profile": "view",
@@ -84,6 +87,9 @@ _EVERYTHING = {
     "profiles.attributedefinition": "view add change delete",
     "profiles.source": "view add change",
     "profiles.quarantinedevent": "view",
+    "profiles.audience": "view add change",
+    "profiles.lookup": "view add change delete",
+    "profiles.codepool": "view add change",
     "core.user": "view add change",
     "core.apikey": "view add change",
     "core.auditevent": "view",
@@ -109,6 +115,9 @@ ROLES = (
             "channels.variant": "view add change delete",
             "profiles.attributedefinition": "view add change",
             "campaigns.campaign": "view add change",
+            "profiles.audience": "view add change",
+            "profiles.lookup": "view add change delete",
+            "profiles.codepool": "view add change",
         },
     ),
     Role(

@@ -57,6 +57,25 @@ SCOPES: dict[str, Scope] = {
     "campaigns:approve": Scope(_("Approve campaigns and send them back"), ("campaigns.approve_campaign",)),
     "campaigns:operate": Scope(_("Pause, resume and stop campaigns"), ("campaigns.operate_campaign",)),
     "campaigns:send": Scope(_("Send triggered campaigns to people"), ("campaigns.trigger_campaign",)),
+    "audiences:read": Scope(
+        _("Read audiences and who is in them"), ("profiles.view_audience", "profiles.view_profile")
+    ),
+    "audiences:write": Scope(
+        _("Write audiences, activate and archive them, upload lists"),
+        ("profiles.add_audience", "profiles.change_audience"),
+    ),
+    "lookups:read": Scope(
+        _("Read lookups, and which codes were given"), ("profiles.view_lookup", "profiles.view_codepool")
+    ),
+    "lookups:write": Scope(
+        _("Write lookups and import codes"),
+        (
+            "profiles.add_lookup",
+            "profiles.change_lookup",
+            "profiles.add_codepool",
+            "profiles.change_codepool",
+        ),
+    ),
 }
 
 

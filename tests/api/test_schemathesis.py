@@ -22,6 +22,7 @@ from tests.api.test_journeys import make_journey
 from tests.api.test_people import make_message
 from tests.campaigns.helpers import make_campaign
 from tests.factories import make_profile, make_variant
+from tests.profiles.audiences.world import make_audience
 from tests.profiles.ingest.client import WRITE_KEY, Kept, make_door
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.django_db]
@@ -60,6 +61,7 @@ def secret(db: None) -> Iterator[str]:
     make_journey(with_secret(secret), is_live=True)
     make_message(make_profile("ada"), make_variant())
     make_campaign(None, key="welcome", kind="triggered", next_run_at=None)
+    make_audience("welcome", "has(profile.email)")
     # Django's own test client does the same: a request must not close the connection of the test's transaction.
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
