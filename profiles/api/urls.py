@@ -2,10 +2,9 @@ from __future__ import annotations
 
 from rest_framework.routers import SimpleRouter
 
-from profiles.api import views
-from profiles.api.business_events import BusinessEventViewSet
 from ajo.core.rest.views import SLUG
 from profiles.api import audiences, views
+from profiles.api.business_events import BusinessEventViewSet
 
 router = SimpleRouter()
 router.register("profiles", views.ProfileViewSet, basename="api-profile")
