@@ -405,6 +405,8 @@ AJO_MAILBOX_SMTP = os.environ.get("AJO_MAILBOX_SMTP") or runtime("mailbox_smtp")
 AJO_MAILBOX_OPEN = envbool(
     "AJO_MAILBOX_OPEN", urlsplit(AJO_PUBLIC_URL).hostname in {"127.0.0.1", "localhost", "::1"}
 )
+# Where the services are. Only the operator says so: a configuration names accounts, never addresses.
+AJO_TWILIO_URL = os.environ.get("AJO_TWILIO_URL") or "https://api.twilio.com"
 
 REST_FRAMEWORK = {
     # The key first: its scheme is named in the answer 401.

@@ -16,6 +16,7 @@ urlpatterns = [
     path("docs/<slug:slug>/", views.docs_page, name="docs-page"),
     path("mailbox/", include("ajo.urls_mailbox")),
     path("u/", include("channels.tracking.urls")),
+    path("callbacks/", include("channels.inbound.urls")),
     path("api/v1/", include("ajo.api.urls")),
     path("admin/password_change/", admin.site.admin_view(views.password_change)),
     path("admin/account/", admin.site.admin_view(views.account), name="account"),

@@ -11,6 +11,7 @@ class ChannelsConfig(AppConfig):
 
     def ready(self) -> None:
         from channels import delivery, devices
+        from channels.inbound import reports
         from channels.tracking import feedback
         from profiles import consumers
         from profiles.merging import register_merge
@@ -20,3 +21,4 @@ class ChannelsConfig(AppConfig):
         register_merge("channels", delivery.move_merged)
         register_merge("devices", devices.move_merged)
         consumers.register("channels", feedback.consume, reacts=False)
+        consumers.register("reports of services", reports.consume, reacts=False)

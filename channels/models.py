@@ -217,6 +217,9 @@ class Message(models.Model):
         State.QUEUED: {State.SENDING, State.WITHHELD, State.EXPIRED, State.FAILED, State.QUARANTINED},
         State.SENDING: {State.SENT, State.FAILED, State.QUEUED, State.UNCERTAIN},
         State.SENT: {State.DELIVERED, State.BOUNCED, State.COMPLAINED},
+        State.UNCERTAIN: {State.DELIVERED, State.BOUNCED, State.COMPLAINED},
+        State.DELIVERED: {State.BOUNCED, State.COMPLAINED},
+        State.BOUNCED: {State.COMPLAINED},
     }
 
     profile = models.ForeignKey(
@@ -238,6 +241,12 @@ class Message(models.Model):
     context = models.JSONField(null=True, help_text=_("Values given by an API call."))
     hops = models.SmallIntegerField(db_default=0)
     state = models.SmallIntegerField(choices=State.choices, db_default=State.QUEUED)
+    feedback = models.SmallIntegerField(
+        db_default=0,
+        help_text=_(
+            "The highest state that the provider reported; it may do so before its answer is recorded."
+        ),
+    )
     reason = models.CharField(max_length=300, blank=True, db_default="")
     reason_code = models.CharField(max_length=20, choices=Reason.choices, blank=True, db_default="")
     token = models.BigIntegerField(null=True)
@@ -436,6 +445,7 @@ class Suppression(models.Model):
     class Reason(models.TextChoices):
         BOUNCE = "bounce", _("Hard bounce")
         COMPLAINT = "complaint", _("Complaint")
+        STOP = "stop", _("Answered STOP")
         MANUAL = "manual", _("Added by hand")
 
     AUDIT_KEY = "address"

@@ -308,3 +308,9 @@ def suppress(*, channel: int, address: str, reason: str = Suppression.Reason.MAN
         raise ValueError(f"{address!r} is not an address of the channel {Channel(channel).label}.")
     row, _ = Suppression.objects.get_or_create(channel=channel, address=normal, defaults={"reason": reason})
     return row
+
+
+def reopen(*, channel: int, address: str, reason: str) -> None:
+    """Send to an address again that was closed for this reason; what was closed for another one stays so."""
+    normal = addresses.normalise(channel, address)
+    Suppression.objects.filter(channel=channel, address=normal, reason=reason).delete()

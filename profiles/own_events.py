@@ -7,6 +7,7 @@ count the hops: how many of our own reactions led to them.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from profiles.identity import UnusableIdentifier
 from profiles.ingest.decode import Event
 from profiles.ingest.event_types import EventTypes
 from profiles.ingest.writer import STORE, STREAM_TASK, Writer, parameters
-from profiles.models import EventKind, EventType, Source
+from profiles.models import EventKey, EventKind, EventType, Source
 
 _PREFIX = "profile:"
 _encode = msgspec.json.Encoder().encode
@@ -32,13 +33,29 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class OwnEvent:
-    """What happened to a profile. The name begins with $, as no event that comes in from outside may."""
+    """What happened to a profile. The name begins with $, as no event that comes in from outside may.
+
+    One with a `key` is stored once, however often it is told: for AJO_EVENT_KEY_DAYS days.
+    """
 
     profile_id: int
     name: str
     properties: Mapping[str, Any]
     occurred_at: datetime
     hops: int = 0
+    key: str = ""
+
+
+def is_known(key: str) -> bool:
+    """Whether something with this key was recorded, or noted."""
+    return EventKey.objects.filter(source_id=Source.OWN, key_hash=_hash(key)).exists()
+
+
+def note(key: str) -> None:
+    """Remember a key of which there is no event."""
+    EventKey.objects.bulk_create(
+        [EventKey(source_id=Source.OWN, key_hash=_hash(key), event_id=uuid7())], ignore_conflicts=True
+    )
 
 
 def record(events: Sequence[OwnEvent]) -> None:
@@ -70,7 +87,7 @@ def _rows(events: Sequence[OwnEvent], types: Mapping[str, int]) -> list[Event]:
         Event(
             index=0,
             source_id=Source.OWN,
-            key_hash=os.urandom(16),
+            key_hash=_hash(event.key) if event.key else os.urandom(16),
             kind=EventKind.TRACK.value,
             type_name=event.name,
             occurred_at=event.occurred_at,
@@ -83,6 +100,10 @@ def _rows(events: Sequence[OwnEvent], types: Mapping[str, int]) -> list[Event]:
         )
         for event in events
     ]
+
+
+def _hash(key: str) -> bytes:
+    return hashlib.blake2b(key.encode(errors="replace"), digest_size=16).digest()
 
 
 def profile_named(user_id: str | None) -> int:

@@ -417,21 +417,27 @@ WITH wanted AS MATERIALIZED (
 )
 SELECT id FROM fenced WHERE state = %(sending)s
 """
+# What the service reported before its answer was recorded counts: it knows better.
 _RECORD = """
 WITH result AS MATERIALIZED (
     SELECT * FROM unnest(%(ids)b::bigint[], %(states)b::smallint[], %(reasons)b::text[], %(provider_ids)b::text[],
         %(delays)b::float8[], %(counts)b::boolean[])
     AS t(id, state, reason, provider_id, delay, counts)
 ), locked AS MATERIALIZED (
-    SELECT m.id FROM message m WHERE m.id = ANY(%(ids)b::bigint[]) AND m.state = %(sending)s AND m.token = %(token)s
+    SELECT m.id, m.feedback FROM message m
+    WHERE m.id = ANY(%(ids)b::bigint[]) AND m.state = %(sending)s AND m.token = %(token)s
     ORDER BY m.id FOR UPDATE
+), outcome AS MATERIALIZED (
+    SELECT r.*, l.feedback, l.feedback > 0 AND r.state IN (%(sent)s, %(uncertain)s) AS is_reported
+    FROM locked l JOIN result r USING (id)
 ), written AS (
-    UPDATE message m SET state = r.state, reason = left(r.reason, 300),
-        reason_code = CASE WHEN r.state = %(failed)s THEN %(code_refused)s ELSE '' END,
+    UPDATE message m SET state = CASE WHEN r.is_reported THEN r.feedback ELSE r.state END,
+        reason = CASE WHEN r.is_reported THEN m.reason ELSE left(r.reason, 300) END,
+        reason_code = CASE WHEN r.state = %(failed)s AND NOT r.is_reported THEN %(code_refused)s ELSE '' END,
         provider_id = r.provider_id, token = NULL, lease_until = NULL,
-        sent_at = CASE WHEN r.state = %(sent)s THEN clock_timestamp() END,
+        sent_at = CASE WHEN r.is_reported OR r.state = %(sent)s THEN clock_timestamp() END,
         attempt = m.attempt - (NOT r.counts)::int
-    FROM locked JOIN result r USING (id) WHERE m.id = locked.id
+    FROM outcome r WHERE m.id = r.id
     RETURNING m.id, m.state, r.delay
 ), gone AS (
     DELETE FROM message_due d USING written w WHERE d.message_id = w.id AND w.state <> %(queued)s
@@ -448,8 +454,10 @@ WITH locked AS MATERIALIZED (
     ORDER BY m.id FOR UPDATE
 ), written AS (
     UPDATE message m SET token = NULL, lease_until = NULL,
-        state = CASE WHEN m.id = ANY(%(repeatable_ids)b::bigint[]) THEN %(queued)s ELSE %(uncertain)s END,
-        reason = CASE WHEN m.id = ANY(%(repeatable_ids)b::bigint[]) THEN '' ELSE %(reason_lost)s END
+        state = CASE WHEN m.feedback > 0 THEN m.feedback
+            WHEN m.id = ANY(%(repeatable_ids)b::bigint[]) THEN %(queued)s ELSE %(uncertain)s END,
+        reason = CASE WHEN m.feedback > 0 THEN m.reason
+            WHEN m.id = ANY(%(repeatable_ids)b::bigint[]) THEN '' ELSE %(reason_lost)s END
     FROM locked WHERE m.id = locked.id
     RETURNING m.id, m.state
 ), gone AS (

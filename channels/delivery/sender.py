@@ -440,6 +440,7 @@ def _route(configuration: ChannelConfiguration | None) -> _Route:
             provider = registry.get(configuration.provider)(configuration.settings)
         except UnknownKind as error:
             raise ProviderError(str(error), permanent=True) from error
+        provider.key = configuration.key
         _providers[key] = origin, provider
     sender = Sender(configuration.sender_name, configuration.sender_address, configuration.reply_to)
     return _Route(configuration, provider, sender)

@@ -78,6 +78,9 @@ class Provider:
     timeout: ClassVar[float] = 20.0
     """The longest that send() may take, in seconds. The lease must be at least three times as long."""
 
+    key: str = ""
+    """The key of its configuration, for the addresses that the service calls back; set by who made the provider."""
+
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
 

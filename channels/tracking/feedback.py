@@ -23,7 +23,7 @@ OPENED, CLICKED = "$message_opened", "$message_clicked"
 UNSUBSCRIBED, RESUBSCRIBED = "$unsubscribed", "$resubscribed"
 
 # By primary keys only. A message that became uncertain has no time of sending, but whoever opens it has it.
-READ = """
+_READ = """
 SELECT m.id, m.profile_id, m.channel, m.cause_kind, m.cause_id, m.origin_id, m.activity, m.hops, m.configuration_id,
     m.variant_id, m.event_id, m.context::text AS context,
     coalesce(m.sent_at, CASE WHEN m.state = %(uncertain)s THEN m.created_at END) AS sent_at,
@@ -32,8 +32,9 @@ FROM message m LEFT JOIN channels_variant v ON v.id = m.variant_id
 LEFT JOIN channels_contentversion ver ON ver.id = v.version_id
 LEFT JOIN channels_content c ON c.id = ver.content_id
 LEFT JOIN channels_link l ON l.variant_id = m.variant_id AND l.number = %(link)s
-WHERE m.id = %(id)s
 """
+READ = f"{_READ} WHERE m.id = %(id)s"
+READ_MANY = f"{_READ} WHERE m.id = ANY(%(ids)b::bigint[])"
 
 
 class Sent(NamedTuple):

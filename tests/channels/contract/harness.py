@@ -1,0 +1,174 @@
+"""One harness for each provider: how to make its service behave, and what the service itself says that it took."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import parse_qs
+
+import pytest
+
+from channels.providers import registry, smtp, twilio_sms
+from channels.providers.base import Outgoing, Provider
+from tests.channels.contract.service import Deaf, Mood, Reply, Request, Service
+from tests.mailbox import HOST, Mailbox
+
+SECRET = "a-secret-that-nobody-may-read"
+NAMES_RETRY = 7.0
+
+
+class Harness:
+    """A provider and its service. `kind` is the provider's."""
+
+    kind: ClassVar[str]
+    moods: ClassVar[frozenset[Mood]] = frozenset(Mood)
+    """What the service can do at all."""
+    uncertain: ClassVar[frozenset[Mood]] = frozenset(
+        {Mood.HANG, Mood.DROP, Mood.HALF, Mood.RUBBISH, Mood.BROKEN}
+    )
+    """After which nobody can tell whether the message was taken."""
+    names_retry: ClassVar[bool] = True
+    """Whether the service says when to come again."""
+
+    def __init__(self, tmp_path: Path, settings: Any, patch: pytest.MonkeyPatch) -> None:
+        self.tmp_path = tmp_path
+        self.settings = settings
+        self.patch = patch
+        self.moods_by_mark: dict[str, Mood] = {}
+
+    def start(self) -> None:
+        """Bring the service up."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Take it down again."""
+        raise NotImplementedError
+
+    def provider(self) -> Provider:
+        """The provider, configured for the service, with short time-outs."""
+        raise NotImplementedError
+
+    def make_deaf(self) -> None:
+        """From now on nobody can connect, and trying takes longer than the provider's time-out."""
+        raise NotImplementedError
+
+    def outgoing(self, number: int, mood: Mood) -> Outgoing:
+        """A message that the service will treat so."""
+        raise NotImplementedError
+
+    def taken(self) -> list[int]:
+        """The numbers of the messages that the service took, in order, repeats and all."""
+        raise NotImplementedError
+
+
+class SmtpHarness(Harness):
+    kind = "smtp"
+    moods = frozenset({Mood.ACCEPT, Mood.REFUSE, Mood.THROTTLE, Mood.HANG, Mood.DROP})
+    names_retry = False
+    _TAGS: ClassVar = {
+        Mood.ACCEPT: "",
+        Mood.REFUSE: "+reject550",
+        Mood.THROTTLE: "+tempfail451",
+        Mood.HANG: "+hang-after-data",
+        Mood.DROP: "+drop-after-data",
+    }
+
+    def start(self) -> None:
+        self.mailbox = Mailbox(self.tmp_path)
+        self.mailbox.start()
+        self.address = f"{HOST}:{self.mailbox.smtp_port}"
+        self.deaf: Deaf | None = None
+
+    def stop(self) -> None:
+        self.mailbox.stop()
+        if self.deaf is not None:
+            self.deaf.stop()
+
+    def provider(self) -> Provider:
+        self.settings.AJO_MAILBOX_SMTP = self.address
+        return smtp.SmtpProvider({"timeout": 1.0})
+
+    def make_deaf(self) -> None:
+        self.deaf = Deaf()
+        self.address = f"{HOST}:{self.deaf.port}"
+
+    def outgoing(self, number: int, mood: Mood) -> Outgoing:
+        body = f"Message-ID: <{number}@test>\r\nSubject: Hi\r\n\r\nHi".encode()
+        return Outgoing(
+            number, f"p{number}{self._TAGS[mood]}@example.com", "hello@brand.example", body, f"key-{number}"
+        )
+
+    def taken(self) -> list[int]:
+        return [int(line["rcpt"][0].partition("@")[0].partition("+")[0][1:]) for line in self.mailbox.log()]
+
+
+class HttpHarness(Harness):
+    """For services that speak HTTP. A message is known by its mark, which a request must carry."""
+
+    def start(self) -> None:
+        self.service = Service(self._answer)
+        self.url = self.service.url
+        self.deaf: Deaf | None = None
+
+    def stop(self) -> None:
+        self.service.stop()
+        if self.deaf is not None:
+            self.deaf.stop()
+
+    def make_deaf(self) -> None:
+        self.deaf = Deaf()
+        self.url = f"http://{HOST}:{self.deaf.port}"
+
+    def taken(self) -> list[int]:
+        return [self.number_of(request) for request in self.service.taken]
+
+    def _answer(self, request: Request) -> tuple[Mood, Reply]:
+        mood = self.moods_by_mark[str(self.number_of(request))]
+        if mood is Mood.RUBBISH:
+            return mood, Reply(200, b'{"half": ')
+        if mood is Mood.BROKEN:
+            return mood, Reply(500, b"<html>Internal error, token " + SECRET.encode() + b"</html>")
+        return mood, self.reply(mood, self.number_of(request))
+
+    def number_of(self, request: Request) -> int:
+        """Which message a request is about."""
+        raise NotImplementedError
+
+    def reply(self, mood: Mood, number: int) -> Reply:
+        """The service's own words for ACCEPT, REFUSE and THROTTLE."""
+        raise NotImplementedError
+
+
+class TwilioHarness(HttpHarness):
+    kind = "twilio_sms"
+
+    def provider(self) -> Provider:
+        self.patch.setenv("TWILIO_AUTH_TOKEN", SECRET)
+        self.patch.setattr(twilio_sms, "_CALL_SECONDS", 0.5)
+        self.settings.AJO_TWILIO_URL = self.url
+        return registry.get("twilio_sms")(
+            {"account_sid": "AC" + 32 * "a", "auth_token_env": "TWILIO_AUTH_TOKEN", "connections": 8}
+        )
+
+    def outgoing(self, number: int, mood: Mood) -> Outgoing:
+        self.moods_by_mark[str(number)] = mood
+        return Outgoing(number, f"+1500555{number:04}", "+15005550006", "Grüße".encode(), f"key-{number}")
+
+    def number_of(self, request: Request) -> int:
+        return int(parse_qs(request.body.decode())["To"][0].removeprefix("+1500555"))
+
+    def reply(self, mood: Mood, number: int) -> Reply:
+        match mood:
+            case Mood.REFUSE:
+                problem = {"code": 21211, "message": "Invalid 'To' Phone Number", "status": 400}
+                return Reply(400, json.dumps(problem).encode())
+            case Mood.THROTTLE:
+                problem = {"code": 20429, "message": "Too Many Requests", "status": 429}
+                return Reply(429, json.dumps(problem).encode(), {"Retry-After": "7"})
+            case _:
+                made = {"sid": f"SM{number:032}", "status": "queued", "error_code": None}
+                return Reply(201, json.dumps(made).encode())
+
+
+HARNESSES: list[type[Harness]] = [SmtpHarness, TwilioHarness]
