@@ -405,6 +405,11 @@ AJO_MAILBOX_SMTP = os.environ.get("AJO_MAILBOX_SMTP") or runtime("mailbox_smtp")
 AJO_MAILBOX_OPEN = envbool(
     "AJO_MAILBOX_OPEN", urlsplit(AJO_PUBLIC_URL).hostname in {"127.0.0.1", "localhost", "::1"}
 )
+# Addresses that people author lead to public hosts only, and to these: names, each with a port or without.
+AJO_ALLOWED_PRIVATE_HOSTS = envlist(
+    "AJO_ALLOWED_PRIVATE_HOSTS",
+    [urlsplit(AJO_MAILBOX_URL).netloc] if AJO_MAILBOX_OPEN and AJO_MAILBOX_URL else [],
+)
 # Where the services are. Only the operator says so: a configuration names accounts, never addresses.
 AJO_TWILIO_URL = os.environ.get("AJO_TWILIO_URL") or "https://api.twilio.com"
 
@@ -501,5 +506,6 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
+        "urllib3": {"level": "INFO"},  # at DEBUG it writes down addresses, which may hold secrets
     },
 }

@@ -27,6 +27,7 @@ every_activity = pytest.mark.parametrize("cls", list(activities), ids=lambda cls
 
 EXAMPLES: dict[type[serializers.Field], Any] = {
     serializers.SlugField: "example",
+    serializers.URLField: "https://example.com/hook",
     serializers.CharField: "Example",
     serializers.IntegerField: 1,
     serializers.FloatField: 1.5,

@@ -132,9 +132,8 @@ def _is_repeatable(message: Loaded, now: datetime) -> bool:
     configuration = ChannelConfiguration.objects.filter(pk=message.configuration_id).first()
     if configuration is None or configuration.provider not in registry:
         return False
-    return (now - message.created_at).total_seconds() < registry.get(
-        configuration.provider
-    ).idempotency_window
+    provider = registry.get(configuration.provider)(configuration.settings)
+    return (now - message.created_at).total_seconds() < provider.idempotency_window
 
 
 def _gather(channel: int, messages: Sequence[Loaded], now: datetime, ends_at: float) -> _Batch:

@@ -73,8 +73,8 @@ class Provider:
     help: ClassVar[Any] = ""
     Settings: ClassVar[type[serializers.Serializer[Any]]]
     """Validates ChannelConfiguration.settings; gives the API schema and the form."""
-    idempotency_window: ClassVar[float] = 0.0
-    """Seconds for which the service drops a repeat with the same key; 0 when it does not."""
+    idempotency_window: float = 0.0
+    """Seconds for which the service drops a repeat with the same key; 0 when it does not. Settings may say it."""
     timeout: ClassVar[float] = 20.0
     """The longest that send() may take, in seconds. The lease must be at least three times as long."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any, ClassVar
@@ -171,4 +172,40 @@ class TwilioHarness(HttpHarness):
                 return Reply(201, json.dumps(made).encode())
 
 
-HARNESSES: list[type[Harness]] = [SmtpHarness, TwilioHarness]
+class WebhookHarness(HttpHarness):
+    kind = "webhook"
+    # What the other system says beside its status is its own business, and an error of its own is a no.
+    moods = frozenset(Mood) - {Mood.RUBBISH}
+    uncertain = frozenset({Mood.HANG, Mood.DROP, Mood.HALF})
+
+    def provider(self) -> Provider:
+        self.patch.setenv("WEBHOOK_SECRET_CRM", f"Bearer {SECRET}")
+        self.patch.setenv("WEBHOOK_SECRET_SIGNING", "whsec_" + base64.b64encode(SECRET.encode()).decode())
+        self.settings.AJO_ALLOWED_PRIVATE_HOSTS = [self.url.partition("://")[2]]
+        return registry.get("webhook")(
+            {
+                "url": f"{self.url}/hooks/{SECRET}",
+                "secret_headers": {"Authorization": "WEBHOOK_SECRET_CRM"},
+                "signing_secret_env": "WEBHOOK_SECRET_SIGNING",
+                "timeout": 1.0,
+            }
+        )
+
+    def outgoing(self, number: int, mood: Mood) -> Outgoing:
+        self.moods_by_mark[str(number)] = mood
+        return Outgoing(number, "", "", json.dumps({"number": number}).encode(), f"key-{number}")
+
+    def number_of(self, request: Request) -> int:
+        return int(json.loads(request.body)["number"])
+
+    def reply(self, mood: Mood, number: int) -> Reply:
+        match mood:
+            case Mood.REFUSE:
+                return Reply(422, b"no")
+            case Mood.THROTTLE:
+                return Reply(429, b"later", {"Retry-After": "7"})
+            case _:
+                return Reply(200, b'{"ok": true}')
+
+
+HARNESSES: list[type[Harness]] = [SmtpHarness, TwilioHarness, WebhookHarness]
