@@ -398,6 +398,9 @@ AJO_EVENT_KEY_DAYS = max(7, envint("AJO_EVENT_KEY_DAYS", 14))  # how long a repe
 AJO_MAX_HOPS = 5  # a reaction to a reaction … stops here
 AJO_SEND_LEASE_SECONDS = envint("AJO_SEND_LEASE_SECONDS", 120)  # at least 3 × the provider's time-out
 AJO_SEND_RESERVATION_SECONDS = envint("AJO_SEND_RESERVATION_SECONDS", 120)
+AJO_CAMPAIGN_PIECE = envint(
+    "AJO_CAMPAIGN_PIECE", 10_000
+)  # members in one statement: fast, and short enough that a pause waits a second at most
 AJO_MAILBOX_URL = os.environ.get("AJO_MAILBOX_URL") or runtime("mailbox_url")
 AJO_MAILBOX_TOKEN = envsecret("AJO_MAILBOX_TOKEN") or stored_secret("mailbox_token")
 AJO_MAILBOX_SMTP = os.environ.get("AJO_MAILBOX_SMTP") or runtime("mailbox_smtp")

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.db import models, transaction
 
 from ajo.core.models import AuditEvent
@@ -28,8 +29,6 @@ from profiles.models import Audience
 State = CampaignRun.State
 Kind = CampaignRun.Kind
 FREEZE_TASK = "campaigns.tasks.freeze_recipients"
-PIECE = 10_000
-"""Members in one statement: long enough to be fast, short enough that a pause waits a second at most."""
 CATCH_UP = timedelta(hours=1)
 """How late a run may begin. What was due earlier while nothing worked is recorded as skipped."""
 MAX_SKIPPED = 50
@@ -221,16 +220,17 @@ def start_run(
 # --- recipients ----------------------------------------------------------------------------------------------
 
 
-def freeze_next(now: datetime, limit: int = PIECE) -> int:
-    """The next piece of a run that collects its recipients; 0 when none does. Notices go before campaigns."""
+def freeze_next(now: datetime, limit: int | None = None) -> int:
+    """The next piece of a run that collects its recipients, of AJO_CAMPAIGN_PIECE members unless said otherwise; 0 when
+    none does. Notices go before campaigns."""
     with transaction.atomic():
         with sql.cursor() as cur:
             cur.execute(_NEXT, {"cause": _CAUSE, "open": _OPEN_STATES})
             found = cur.fetchone()
-        return 0 if found is None else 1 + freeze_piece(found.id, now, limit)
+        return 0 if found is None else 1 + freeze_piece(found.id, now, limit or settings.AJO_CAMPAIGN_PIECE)
 
 
-def freeze_piece(run_id: int, now: datetime, limit: int = PIECE) -> int:
+def freeze_piece(run_id: int, now: datetime, limit: int) -> int:
     """Write the messages of the next members, and in the same statement how far it came; returns how many it looked at.
 
     One transaction. 0 when the run does not collect recipients now. Who is in an exclusion, or was merged into somebody

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
+from django.conf import settings
+
 from ajo.runtime.process import StartError
 from campaigns import runs
 from campaigns.models import CampaignRun
@@ -53,7 +55,7 @@ def run(rounds: int) -> dict[str, Any]:
         rates=path,
         floors=floor,
         floor_is="INSERT..SELECT of the same rows in one statement",
-        piece=runs.PIECE,
+        piece=settings.AJO_CAMPAIGN_PIECE,
     )
 
 

@@ -29,6 +29,7 @@ _UNFINISHED = {
     "messages queued or sending": "SELECT count(*) FROM message WHERE state IN (0, 1)",
     "messages due": "SELECT count(*) FROM message_due",
     "journey waits": "SELECT count(*) FROM journey_wait",
+    "runs under way": "SELECT count(*) FROM campaign_run WHERE state IN ('freezing', 'sending', 'paused')",
 }
 
 

@@ -60,16 +60,19 @@ class Planned:
 class Lab:
     """`with Lab(home, seed) as lab:` everything runs; at the end nothing does, whatever happened in between.
 
-    `sender_options` are added to the sender's command: a planted bug comes in by them.
+    `sender_options` and `engine_options` are added to the workers' commands: a planted bug comes in by them.
     """
 
-    def __init__(self, home: Path, seed: int, *, sender_options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, home: Path, seed: int, *, sender_options: Sequence[str] = (), engine_options: Sequence[str] = ()
+    ) -> None:
         self.home = home
         self.seed = seed
         self.rng = random.Random(seed)
         self.faults: list[Fault] = []
         self.write_key = ""
         self._sender_options = tuple(sender_options)
+        self._engine_options = tuple(engine_options)
         self._children: dict[str, Child] = {}
         self._down: set[str] = set()
         self._ready: set[str] = set()
@@ -77,6 +80,7 @@ class Lab:
         self._killed_children: set[int] = set()
         self._pause = threading.Event()
         self._token = secrets.token_urlsafe(16)
+        self._secret = secrets.token_urlsafe(32)
 
     # --- life ------------------------------------------------------------------------------------------------
 
@@ -140,11 +144,11 @@ class Lab:
             server.start()
         self._postgres.create_database(_DATABASE)
         env = self._environment()
-        self._run([str(paths.REPOSITORY / "manage.py"), "migrate", "--no-input"], env)
-        self.write_key = json.loads(self._run(["-m", "tests.faults.brand"], env))["write_key"]
+        self.run([str(paths.REPOSITORY / "manage.py"), "migrate", "--no-input"])
+        self.write_key = json.loads(self.run(["-m", "tests.faults.brand"]))["write_key"]
 
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-c", "2")
-        engine = ["worker", "-n", "engine@%h", "-Q", ENGINE_QUEUES, *quiet]
+        engine = ["worker", "-n", "engine@%h", "-Q", ENGINE_QUEUES, *quiet, *self._engine_options]
         sender = ["worker", "-n", "sender@%h", "-Q", SENDER_QUEUES, *quiet, *self._sender_options]
         self._children["web"] = Web(self._options, env, self.log_dir)
         self._children["engine"] = CeleryProgram("engine", engine, env, self.home)
@@ -171,7 +175,7 @@ class Lab:
             **kept,
             "DJANGO_SETTINGS_MODULE": "ajo.settings",
             "AJO_HOME": str(self.home),
-            "AJO_SECRET_KEY": secrets.token_urlsafe(32),
+            "AJO_SECRET_KEY": self._secret,
             "AJO_PUBLIC_URL": self.url,
             "DATABASE_URL": self.database_url,
             "BROKER_URL": self._valkey.url(),
@@ -180,13 +184,15 @@ class Lab:
             "AJO_MAILBOX_TOKEN": self._token,
             "AJO_SEND_LEASE_SECONDS": str(LEASE_SECONDS),
             "AJO_SEND_RESERVATION_SECONDS": str(LEASE_SECONDS),
+            "AJO_CAMPAIGN_PIECE": "100",
             "PYTHONUNBUFFERED": "1",
         }
 
-    def _run(self, arguments: Sequence[str], env: Mapping[str, str]) -> str:
+    def run(self, arguments: Sequence[str]) -> str:
+        """What a Python program of the lab says, in its environment."""
         done = subprocess.run(
             [sys.executable, *arguments],
-            env=dict(env),
+            env=self._environment(),
             cwd=paths.REPOSITORY,
             capture_output=True,
             text=True,
