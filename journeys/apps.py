@@ -13,6 +13,7 @@ class JourneysConfig(AppConfig):
         from channels import usage as content_usage
         from journeys import entry, merging, readings, usage
         from profiles import business_events, consumers
+        from profiles.audiences import usage as audience_usage
         from profiles.merging import register_merge
 
         import_kinds("journeys.activities")
@@ -21,3 +22,4 @@ class JourneysConfig(AppConfig):
         business_events.register("journeys", readings.begin)
         register_merge("journeys", merging.merge_instances)
         content_usage.register("journeys", usage.contents_in_use)
+        audience_usage.register("journeys", usage.audiences_in_use)

@@ -1,4 +1,4 @@
-"""Which journeys use which contents, for the rooms below."""
+"""Which journeys use which contents and audiences, for the rooms below."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ _OVER = (JourneyVersion.State.STOPPED, JourneyVersion.State.FINISHED)
 def contents_in_use(keys: Iterable[str]) -> dict[str, list[Use]]:
     """The journeys that pinned a content in a version that people can be in, or name it in their draft."""
     wanted = set(keys)
-    found: dict[str, dict[int, Use]] = {}
     versions = (
         JourneyVersion.objects.filter(
             Q(pins__has_any_keys=list(wanted)) | Q(state=JourneyVersion.State.DRAFT)
@@ -25,22 +24,37 @@ def contents_in_use(keys: Iterable[str]) -> dict[str, list[Use]]:
         .select_related("journey")
         .order_by("journey__name")
     )
-    for version in versions:
-        for key in wanted & _named(version):
-            journey = version.journey
-            url = reverse("admin:journeys_journey_change", args=[journey.pk])
-            found.setdefault(key, {})[journey.pk] = Use(journey.name, url)
+    return _uses(wanted, ((version, _contents(version)) for version in versions))
+
+
+def audiences_in_use(keys: Iterable[str]) -> dict[str, list[Use]]:
+    """The journeys that people enter or leave by an audience, in a version that they can be in or in their draft."""
+    versions = (
+        JourneyVersion.objects.exclude(state__in=_OVER).select_related("journey").order_by("journey__name")
+    )
+    return _uses(set(keys), ((version, _settings(version, "audience")) for version in versions))
+
+
+def _uses(wanted: set[str], named: Iterable[tuple[JourneyVersion, set[str]]]) -> dict[str, list[Use]]:
+    found: dict[str, dict[int, Use]] = {}
+    for version, keys in named:
+        for key in wanted & keys:
+            url = reverse("admin:journeys_journey_change", args=[version.journey_id])
+            found.setdefault(key, {})[version.journey_id] = Use(version.journey.name, url)
     return {key: list(uses.values()) for key, uses in found.items()}
 
 
-def _named(version: JourneyVersion) -> set[str]:
+def _contents(version: JourneyVersion) -> set[str]:
     """The keys in the pins of a published version, in the settings of a draft."""
     if version.state != JourneyVersion.State.DRAFT:
         return set(version.pins)
+    return _settings(version, "content")
+
+
+def _settings(version: JourneyVersion, name: str) -> set[str]:
+    """What the boxes of a version, which may be any JSON, have in this setting."""
     boxes = version.graph.get("activities", []) if isinstance(version.graph, dict) else []
     configs = [box.get("config") for box in boxes if isinstance(box, dict)]
     return {
-        config["content"]
-        for config in configs
-        if isinstance(config, dict) and isinstance(config.get("content"), str)
+        config[name] for config in configs if isinstance(config, dict) and isinstance(config.get(name), str)
     }

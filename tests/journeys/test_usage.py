@@ -8,7 +8,9 @@ from django.utils import timezone
 from channels import usage
 from journeys import services
 from journeys.models import Journey
+from profiles.audiences import usage as audience_usage
 from tests.factories import make_configuration, make_event_type, make_variant
+from tests.journeys.helpers import box, entry_box, line
 
 pytestmark = pytest.mark.django_db
 
@@ -55,3 +57,21 @@ def test_a_half_drawn_draft_is_no_obstacle() -> None:
     odd = {"activities": [1, {"id": "a"}, {"id": "b", "config": {"content": ["used"]}}], "links": []}
     services.save_draft(journey=journey, graph=odd, re_entry="never", revision=1, user=None)
     assert usage.uses_of(["used"]) == {}
+
+
+def test_an_audience_is_used_by_who_enters_and_who_leaves_by_it() -> None:
+    entry, end = box("entry", "audience_entry", audience="delayed"), box("end", "end")
+    out = box("out", "exit_on_audience", audience="delayed")
+    for key, drawn in {
+        "entered": line(entry, end),
+        "left": line(entry_box(), end) | {"activities": [entry_box(), end, out]},
+        "other": line(box("entry", "audience_entry", audience="buyers"), end),
+    }.items():
+        journey = services.create_journey(key=key, name=key.title(), user=None)
+        services.save_draft(journey=journey, graph=drawn, re_entry="never", revision=1, user=None)
+
+    found = audience_usage.uses_of(["delayed", "nobody"])
+
+    assert {key: [use.name for use in uses] for key, uses in found.items()} == {
+        "delayed": ["Entered", "Left"]
+    }
