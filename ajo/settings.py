@@ -120,6 +120,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "django.contrib.humanize",
     "django_celery_beat",
     "django_vite",
     "rest_framework",
@@ -134,6 +135,7 @@ INSTALLED_APPS = [
     "channels",
     "journeys",
     "campaigns",
+    "ajo.notices",
     "ajo",
 ]
 AUTH_USER_MODEL = "core.User"
@@ -485,6 +487,7 @@ UNFOLD = {
     },
     "STYLES": [lambda request: static("shell.css")],
     "SCRIPTS": [lambda request: static("shell.js")],
+    "LOGIN": {"form": "ajo.notices.forms.SignInForm"},
     "DASHBOARD_CALLBACK": "ajo.shell.home",
     "ACCOUNT": {"navigation": "ajo.shell.account_links"},
     "COMMAND": {"search_callback": "ajo.shell.commands"},

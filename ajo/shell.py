@@ -63,6 +63,14 @@ GROUPS: tuple[tuple[Promise, tuple[Place, ...]], ...] = (
             Place(_("Instances"), "directions_walk", "journeys.journeyinstance"),
         ),
     ),
+    (
+        _("Campaigns"),
+        (
+            Place(_("Campaigns"), "campaign", "campaigns.campaign"),
+            Place(_("Notices"), "notifications_active", "campaigns.notice"),
+            Place(_("Live views"), "monitoring", "notices.liveview"),
+        ),
+    ),
     (_("Content"), (Place(_("Content"), "mail", "channels.content"),)),
     (
         _("People"),
@@ -95,6 +103,8 @@ GROUPS: tuple[tuple[Promise, tuple[Place, ...]], ...] = (
 )
 VERBS = (
     Verb(_("New journey"), "add_road", "journeys.add_journey", "admin:journeys_journey_add"),
+    Verb(_("New campaign"), "campaign", "campaigns.add_campaign", "admin:campaigns_campaign_add"),
+    Verb(_("New notice"), "notifications_active", "campaigns.add_notice", "admin:campaigns_notice_add"),
     Verb(_("New content"), "mail", "channels.add_content", "admin:channels_content_add"),
     Verb(_("New source"), "input", "profiles.add_source", "admin:profiles_source_add"),
     Verb(_("New attribute"), "badge", "profiles.add_attributedefinition", "admin:profiles_attributedefinition_add"),

@@ -18,6 +18,8 @@ urlpatterns = [
     path("u/", include("channels.tracking.urls")),
     path("callbacks/", include("channels.inbound.urls")),
     path("api/v1/", include("ajo.api.urls")),
+    path("notices/", include("ajo.notices.urls")),
+    path("admin/login/", views.sign_in),
     path("admin/password_change/", admin.site.admin_view(views.password_change)),
     path("admin/account/", admin.site.admin_view(views.account), name="account"),
     path("admin/channels/suppression/", admin.site.admin_view(suppressions), name="suppressions"),

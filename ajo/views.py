@@ -24,6 +24,7 @@ from ajo.core.forms import AccountForm
 from ajo.core.models import AuditEvent
 from ajo.core.rest import problems
 from ajo.demo import WELCOME_EVENT, WELCOME_JOURNEY
+from ajo.notices.forms import SEND_NOTICE
 from ajo.version import VERSION
 from profiles.models import Source
 
@@ -67,9 +68,14 @@ def _is_current(path: str, url: str) -> bool:
 @require_safe
 @never_cache
 def home(request: HttpRequest) -> HttpResponse:
-    """Staff go to the shell's home. On one's own machine: the day in numbers and a first event. Else: what this is."""
+    """Staff go to the shell's home, operations to their notices; everybody else reads what this is.
+
+    On one's own machine a stranger sees the day in numbers and how to send a first event.
+    """
     if request.user.is_staff:
         return redirect("admin:index")
+    if request.user.has_perm(SEND_NOTICE):
+        return redirect("notices")
     if request.user.is_authenticated or not settings.AJO_MAILBOX_OPEN:
         return render(request, "welcome.html")
     overview = reports.overview()
@@ -85,6 +91,14 @@ def home(request: HttpRequest) -> HttpResponse:
             "has_mailbox": bool(settings.AJO_MAILBOX_URL),
         },
     )
+
+
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """The one page to sign in. Who is in already, and may send notices but not enter the admin, goes on to them."""
+    user = request.user
+    if request.method == "GET" and user.has_perm(SEND_NOTICE) and not user.is_staff:
+        return redirect("notices")
+    return admin.site.login(request)
 
 
 @require_http_methods(["GET", "POST"])

@@ -10,10 +10,11 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from ajo.core.models import AuditEvent
-from campaigns import runs
+from campaigns import reports, runs
 from campaigns.models import CampaignRun, Notice, NoticeSending
 from channels import readiness
 from channels.models import Content
+from channels.reach import reach
 
 
 class NoticeRefused(Exception):
@@ -76,6 +77,19 @@ def send_all_clear(
     )
 
 
+def _reached(notice: Notice, all_clear_of: NoticeSending | None) -> int:
+    """How many people get it, as far as is known at this moment."""
+    if all_clear_of is not None:
+        counts = reports.run_counts([all_clear_of.run_id])[all_clear_of.run_id]
+        return counts.sent + counts.uncertain
+    return reach(
+        audience_id=notice.audience_id,
+        exclusion_ids=list(notice.exclusions.values_list("pk", flat=True)),
+        channel=notice.configuration.channel,
+        message_class=notice.message_class,
+    ).reached
+
+
 def _send(
     notice: Notice,
     kind: str,
@@ -109,7 +123,14 @@ def _send(
                 form_id=form_id,
                 sent_by=user,
             )
-            AuditEvent.record(f"send_{kind}", notice, user=user, sending=sending.pk, fields=dict(values))
+            AuditEvent.record(
+                f"send_{kind}",
+                notice,
+                user=user,
+                sending=sending.pk,
+                fields=dict(values),
+                reach=_reached(notice, all_clear_of),
+            )
     except IntegrityError:  # the second click came while the first one was being written
         same = (
             NoticeSending.objects.filter(all_clear_of=all_clear_of) if all_clear_of else NoticeSending.objects

@@ -15,7 +15,9 @@ from django.utils import timezone
 
 from ajo.core import roles
 from ajo.core.models import ApiKey, AuditEvent, User
+from ajo.notices.models import LiveView
 from ajo.shell import GROUPS, VERBS
+from campaigns.models import Campaign, Notice
 from channels import services as contents
 from channels.models import (
     CauseKind,
@@ -27,7 +29,15 @@ from channels.models import (
 )
 from journeys import services as journeys
 from journeys.models import Journey, JourneyInstance
-from profiles.models import AttributeDefinition, Channel, EventType, Profile, QuarantinedEvent, Source
+from profiles.models import (
+    AttributeDefinition,
+    Audience,
+    Channel,
+    EventType,
+    Profile,
+    QuarantinedEvent,
+    Source,
+)
 from tests.factories import make_configuration, make_event_type, make_profile, make_source
 
 pytestmark = pytest.mark.django_db
@@ -37,21 +47,21 @@ pytestmark = pytest.mark.django_db
 ALLOWED: dict[str, dict[type[models.Model], str]] = {
     "viewer": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
-        AttributeDefinition: "l", Message: "l",
+        AttributeDefinition: "l", Message: "l", Campaign: "l", Notice: "l",
     },
     "marketer": {
         Journey: "la", JourneyInstance: "l", Content: "la", Profile: "l", EventType: "l",
-        AttributeDefinition: "lac", Message: "l", SendHold: "l",
+        AttributeDefinition: "lac", Message: "l", SendHold: "l", Campaign: "lac", Notice: "lac",
     },
     "approver": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
-        AttributeDefinition: "l", Message: "l", SendHold: "lacd",
+        AttributeDefinition: "l", Message: "l", SendHold: "lacd", Campaign: "l", Notice: "l",
     },
     "operations": {},
     "developer": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
         AttributeDefinition: "lac", Message: "l", SendHold: "l", Source: "lac", QuarantinedEvent: "l",
-        ApiKey: "lac", ChannelConfiguration: "l",
+        ApiKey: "lac", ChannelConfiguration: "l", Campaign: "l", Notice: "l",
     },
     "privacy": {
         JourneyInstance: "l", Profile: "l", EventType: "l", AttributeDefinition: "lc", Message: "l", AuditEvent: "l",
@@ -60,6 +70,7 @@ ALLOWED: dict[str, dict[type[models.Model], str]] = {
         Journey: "la", JourneyInstance: "l", Content: "la", Profile: "l", EventType: "l",
         AttributeDefinition: "lacd", Message: "l", SendHold: "lacd", Source: "lac", QuarantinedEvent: "l",
         ApiKey: "lac", ChannelConfiguration: "lac", User: "lac", Group: "lacd", AuditEvent: "l",
+        Campaign: "lac", Notice: "lac", LiveView: "lacd",
     },
 }  # fmt: skip
 
@@ -108,7 +119,14 @@ def one_of_each() -> dict[type[models.Model], models.Model]:
         User: user,
         Group: Group.objects.create(name="Friends"),
         AuditEvent: AuditEvent.record("sign_in", user, user=user),
-    }
+        Campaign: Campaign.objects.create(key="survey", name="Survey"),
+        Notice: Notice.objects.create(
+            key="ride-closed", name="A ride is closed", content=draft.content,
+            configuration=ChannelConfiguration.objects.get(),
+            audience=Audience.objects.create(key="in-the-park", name="In the park"),
+        ),
+        LiveView: LiveView.objects.create(journey=journey, label="Onboarding"),
+    }  # fmt: skip
 
 
 def url(model: type[models.Model], page: str, *args: object) -> str:

@@ -30,14 +30,15 @@ class ContentPolicyMiddleware(CSPMiddleware):
 
 
 class TimeZoneMiddleware:
-    """Pages of the admin show times in the zone of their reader. The API speaks UTC to everybody."""
+    """Pages of the admin and of operations show times in the zone of their reader. The API speaks UTC to everybody."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         user: Any = request.user
-        if not (_is_admin(request) and user.is_authenticated):
+        is_page = _is_admin(request) or request.path.startswith(reverse("notices"))
+        if not (is_page and user.is_authenticated):
             return self.get_response(request)
         with timezone.override(ZoneInfo(user.time_zone)):
             return self.get_response(request)

@@ -52,6 +52,7 @@ _AUTHORED = {
     "profiles.audience": "view",
     "profiles.lookup": "view",
     "profiles.codepool": "view",
+    "campaigns.notice": "view",
 }
 _PEOPLE = {
     "profiles.profile": "view",
@@ -96,6 +97,8 @@ _EVERYTHING = {
     "auth.group": "view add change delete",
     "campaigns.campaign": "view add change approve_campaign operate_campaign trigger_campaign",
     "campaigns.campaignrun": "view",
+    "campaigns.notice": "view add change send_notice",
+    "notices.liveview": "view add change delete",
 }
 
 ROLES = (
@@ -118,6 +121,7 @@ ROLES = (
             "profiles.audience": "view add change",
             "profiles.lookup": "view add change delete",
             "profiles.codepool": "view add change",
+            "campaigns.notice": "view add change",
         },
     ),
     Role(
@@ -138,8 +142,8 @@ ROLES = (
     Role(
         "operations",
         _("Operations"),
-        _("Sends prepared notices. Sees nothing of the administration."),
-        {},
+        _("Sends prepared notices and watches journeys chosen for it. Sees nothing of the administration."),
+        {"campaigns.notice": "send_notice"},
         is_staff=False,
     ),
     Role(

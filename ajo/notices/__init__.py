@@ -1,0 +1,3 @@
+"""What operations see: prepared notices to send, what became of them, and journeys to watch. Nothing else is theirs."""
+
+from __future__ import annotations
