@@ -44,6 +44,9 @@ def quoted_printable(text: str) -> bytes:
         encoded = encoded.replace(b"\n", CRLF)
         if encoded.endswith(CRLF):
             return encoded
+    if len(encoded) - encoded.rfind(b"\n") - 1 >= _LINE:  # no room is left for the "=" of the soft break
+        unit = 3 if encoded[-3:-2] == b"=" else 1
+        encoded = encoded[:-unit] + _SOFT_BREAK + encoded[-unit:]
     return encoded + _SOFT_BREAK
 
 

@@ -76,6 +76,9 @@ class EventKind(models.IntegerChoices):
     BUSINESS = 7  # no call of Segment's: it is about nobody in particular
 
 
+SEGMENT_CALLS = tuple(kind for kind in EventKind if kind != EventKind.BUSINESS)
+"""What a source may send."""
+
 # The event types of the calls that have no name of their own.
 RESERVED_EVENT_TYPES = {
     EventKind.IDENTIFY: "$identify",

@@ -18,7 +18,7 @@ import msgspec
 from ajo.lib import json_values
 from profiles.ingest import json_shape
 from profiles.ingest.clock import moment, occurred_at
-from profiles.models import RESERVED_EVENT_TYPES, EventKind
+from profiles.models import RESERVED_EVENT_TYPES, SEGMENT_CALLS, EventKind
 
 MAX_ID_LENGTH: Final = 255
 MAX_NAME_LENGTH: Final = 200
@@ -28,7 +28,7 @@ OWN_NAME: Final = "$"
 """How the names begin that a write key, which is public, must not be able to send."""
 
 NULL: Final = msgspec.Raw(b"null")
-_KINDS: Final = {kind.name.lower(): kind for kind in EventKind}
+_KINDS: Final = {kind.name.lower(): kind for kind in SEGMENT_CALLS}
 
 
 class RequestRefused(Exception):

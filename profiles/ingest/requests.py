@@ -8,7 +8,7 @@ import zlib
 from typing import Any, Final
 
 from profiles.ingest.decode import RequestRefused
-from profiles.models import EventKind
+from profiles.models import SEGMENT_CALLS, EventKind
 
 _LETTERS: Final = {
     "t": "track",
@@ -21,7 +21,7 @@ _LETTERS: Final = {
 }
 _CALLS: Final[dict[str, EventKind | None]] = {
     "batch": None,
-    **{kind.name.lower(): kind for kind in EventKind},
+    **{kind.name.lower(): kind for kind in SEGMENT_CALLS},
 }
 
 

@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from channels import html, mime
@@ -85,6 +85,9 @@ texts = st.text(
 
 @settings(deadline=None)
 @given(st.lists(st.one_of(texts, texts.map(lambda text: (text,))), max_size=8))
+@example(["0" * 76, "0"])
+@example(["0" * 73 + "\x1f", "0"])
+@example(["0000000\x1f" + 13 * "\x80" + 5 * "𐀀" + "0", "0"])
 def test_pieces_encoded_apart_decode_to_the_whole_text(pieces: list[str | tuple[str]]) -> None:
     plain = [piece if isinstance(piece, str) else piece[0] for piece in pieces]
     encoded = [part for part in map(mime.quoted_printable, plain) if part]
