@@ -11,13 +11,23 @@ from channels.delivery import outbox
 from channels.models import MessageClass
 from profiles.models import Channel, Consent
 
-# The address of `p` as it is suppressed, NULL when there is none: profiles.identity.normalise and channels.addresses.
+# The address of `p` as it is suppressed, NULL when there is none: what channels.addresses says, read as SQL. Whether a
+# number with a country can exist is asked of phonenumbers by the sender alone.
 _EMAIL = "lower(normalize(btrim(p.attributes ->> 'email'), NFC))"
 _PHONE = "regexp_replace(p.attributes ->> 'phone', '[[:space:]().-]', '', 'g')"
+_NUMBER = rf"CASE WHEN {_PHONE} ~ '^\+[1-9][0-9]{{6,14}}$' THEN {_PHONE} END"
+_PLACE = "p.attributes -> 'address'"
 _ADDRESS = {
     Channel.EMAIL: rf"""CASE WHEN length({_EMAIL}) <= 255
         AND {_EMAIL} ~ '^[^\s@<>,;"]{{1,64}}@[^\s@<>,;"]+\.[^\s@<>,;"]+$' THEN {_EMAIL} END""",
-    Channel.SMS: rf"CASE WHEN {_PHONE} ~ '^\+[1-9][0-9]{{6,14}}$' THEN {_PHONE} END",
+    Channel.SMS: _NUMBER,
+    Channel.WHATSAPP: _NUMBER,
+    Channel.PUSH: """(SELECT '' FROM device d WHERE d.profile_id = p.id AND d.is_active
+        AND (%(provider)b = '' OR d.provider = %(provider)b) LIMIT 1)""",
+    Channel.DIRECT_MAIL: f"""CASE jsonb_typeof({_PLACE}) WHEN 'object' THEN nullif(btrim({_PLACE} ->> 'street'), '')
+        WHEN 'string' THEN
+            nullif(lower(btrim(regexp_replace(p.attributes ->> 'address', '[[:space:]]+', ' ', 'g'))), '')
+        END""",
 }
 _REACH = """
 WITH member AS (
@@ -46,12 +56,20 @@ class Reach:
     withheld: Mapping[str, int]
 
 
-def reach(*, audience_id: int, exclusion_ids: Sequence[int] = (), channel: int, message_class: int) -> Reach:
-    """The exact numbers at this moment, in one statement."""
+def reach(
+    *,
+    audience_id: int,
+    exclusion_ids: Sequence[int] = (),
+    channel: int,
+    message_class: int,
+    provider: str = "",
+) -> Reach:
+    """The exact numbers at this moment, in one statement. `provider`: the kind whose devices a push goes to."""
     parameters: dict[str, Any] = {
         "audience_id": audience_id,
         "exclusion_ids": list(exclusion_ids),
         "channel": channel,
+        "provider": provider,
         "opted_out": Consent.State.OPTED_OUT.value,
         "is_marketing": message_class == MessageClass.MARKETING,
         "reason_no_address": outbox.REASON_NO_ADDRESS,

@@ -192,6 +192,7 @@ class CampaignViewSet(ViewSet):
             exclusion_ids=[audience.pk for audience in campaign.exclusions.all()],
             channel=campaign.configuration.channel,
             message_class=campaign.message_class,
+            provider=campaign.configuration.provider,
         )
         return Response(
             {

@@ -4,7 +4,7 @@ import pytest
 
 from channels import addresses, services
 from channels.delivery import outbox
-from channels.models import MessageClass
+from channels.models import Device, MessageClass
 from channels.reach import reach
 from profiles.audiences import services as audiences
 from profiles.models import Audience, Channel, Consent, Profile
@@ -67,3 +67,52 @@ def test_an_address_is_usable_here_exactly_when_it_is_for_the_sender(email: str)
         assert reach(
             audience_id=Audience.objects.get().pk, channel=Channel.EMAIL, message_class=MessageClass.MARKETING
         ).withheld == {outbox.REASON_SUPPRESSED: 1}
+
+
+@pytest.mark.parametrize(
+    "phone", ["+49 30 901820", "+49-30-901820", "+1 (202) 555-0123", "030 901820", "", "tel"]
+)
+def test_a_number_is_usable_here_when_it_is_for_the_sender(phone: str) -> None:
+    person = make_profile(phone=phone)
+    found = reach(
+        audience_id=make_list("one", [person]).pk,
+        channel=Channel.SMS,
+        message_class=MessageClass.TRANSACTIONAL,
+    )
+    assert found.reached == (addresses.normalise(Channel.SMS, phone) is not None)
+
+
+@pytest.mark.parametrize(
+    "address", ["1 Quay\nHarbour", " ", {"street": "1 Quay", "city": "Harbour"}, {"city": "Harbour"}, 7]
+)
+def test_a_postal_address_is_usable_here_when_it_is_for_the_sender(address: object) -> None:
+    person = make_profile(address=address)
+    found = reach(
+        audience_id=make_list("one", [person]).pk,
+        channel=Channel.DIRECT_MAIL,
+        message_class=MessageClass.MARKETING,
+    )
+    assert found.reached == bool(addresses.address_of(Channel.DIRECT_MAIL, {"address": address}))
+
+
+def test_a_push_reaches_those_who_have_a_device_of_the_provider() -> None:
+    people = [make_profile() for _ in range(3)]
+    for number, (person, is_active) in enumerate([(people[0], True), (people[0], True), (people[1], False)]):
+        Device.objects.create(
+            profile=person,
+            provider="fcm",
+            digest=bytes([number]) * 16,
+            token="t",
+            is_active=is_active,
+            last_seen_at=NOW,
+        )
+    asked = {"audience_id": make_list("all", people).pk, "channel": Channel.PUSH}
+    found = reach(**asked, message_class=MessageClass.TRANSACTIONAL, provider="fcm")
+    assert (found.total, found.reached) == (3, 1)
+    assert reach(**asked, message_class=MessageClass.TRANSACTIONAL, provider="web_push").reached == 0
+
+
+def test_a_webhook_needs_no_address() -> None:
+    audience = make_list("all", [make_profile()])
+    found = reach(audience_id=audience.pk, channel=Channel.WEBHOOK, message_class=MessageClass.TRANSACTIONAL)
+    assert (found.total, found.reached) == (1, 1)
