@@ -7,7 +7,6 @@ message while holding a run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -429,33 +428,3 @@ def _hold(run: CampaignRun) -> None:
 
 def _release(run: CampaignRun) -> None:
     SendHold.objects.filter(scope=SendHold.Scope.CAMPAIGN_RUN, ref=run.pk).delete()
-
-
-# --- looked at -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """The recipients of a run by the state of their message (`Message.State`), and those withheld by reason."""
-
-    by_state: Mapping[int, int]
-    withheld: Mapping[str, int]
-
-
-def counts(run_ids: Sequence[int]) -> dict[int, Counts]:
-    """The numbers of each of these runs, in one statement."""
-    rows = (
-        Message.objects.filter(cause_kind=_CAUSE, cause_id__in=list(run_ids))
-        .values("cause_id", "state", "reason")
-        .annotate(n=models.Count("id"))
-        .order_by()
-    )
-    found: dict[int, Counts] = {run_id: Counts({}, {}) for run_id in run_ids}
-    for row in rows:
-        each = found[row["cause_id"]]
-        by_state, withheld = dict(each.by_state), dict(each.withheld)
-        by_state[row["state"]] = by_state.get(row["state"], 0) + row["n"]
-        if row["state"] == Message.State.WITHHELD:
-            withheld[row["reason"]] = withheld.get(row["reason"], 0) + row["n"]
-        found[row["cause_id"]] = Counts(by_state, withheld)
-    return found

@@ -134,7 +134,8 @@ class CampaignRunSerializer(serializers.Serializer[Any]):
     frozen_at = serializers.DateTimeField(allow_null=True, help_text="When all recipients were collected.")
     ended_at = serializers.DateTimeField(allow_null=True)
     messages = serializers.DictField(
-        child=serializers.IntegerField(), help_text="How many messages are in each state, by its name."
+        child=serializers.IntegerField(),
+        help_text="How many wait, and how many have each mark, such as sent.",
     )
     withheld = WithheldSerializer(many=True)
 

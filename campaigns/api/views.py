@@ -19,11 +19,11 @@ from rest_framework.response import Response
 from ajo.core.rest.idempotency import idempotent
 from ajo.core.rest.problems import Refused
 from ajo.core.rest.views import NUMBER, SLUG, View, ViewSet
-from campaigns import requests, runs, services
+from campaigns import reports, requests, runs, services
 from campaigns import schedule as schedules
 from campaigns.api import serializers as shapes
 from campaigns.models import Campaign, CampaignRequest, CampaignRun
-from channels.models import Message
+from channels.models import MessageMark
 from channels.reach import reach
 
 _DAILY = {"kind": "recurring", "every": "day", "time": "09:00", "zone": "Europe/Berlin"}
@@ -208,7 +208,7 @@ class CampaignViewSet(ViewSet):
     def list_runs(self, request: Request, key: str) -> Response:
         """The last hundred runs, newest first, each with its numbers."""
         found = list(self.get_object().runs.order_by("-number")[:100])
-        numbers = runs.counts([run.pk for run in found])
+        numbers = reports.run_counts([run.pk for run in found])
         return Response({"results": [_run_json(run, numbers[run.pk]) for run in found]})
 
     @extend_schema(
@@ -223,7 +223,7 @@ class CampaignViewSet(ViewSet):
         run = self._run(number)
         with refusals():
             run = runs.pause_run(run=run, user=self.person())
-        return Response(_run_json(run, runs.counts([run.pk])[run.pk]))
+        return Response(_run_json(run, reports.run_counts([run.pk])[run.pk]))
 
     @extend_schema(
         request=None,
@@ -237,7 +237,7 @@ class CampaignViewSet(ViewSet):
         run = self._run(number)
         with refusals():
             run = runs.resume_run(run=run, now=timezone.now(), user=self.person())
-        return Response(_run_json(run, runs.counts([run.pk])[run.pk]))
+        return Response(_run_json(run, reports.run_counts([run.pk])[run.pk]))
 
     @extend_schema(
         request=None,
@@ -252,7 +252,7 @@ class CampaignViewSet(ViewSet):
         with refusals():
             run = runs.begin_stop(run=run, user=self.person())
         transaction.on_commit(partial(runs.finish_stop, run=run, now=timezone.now()))
-        return Response(_run_json(run, runs.counts([run.pk])[run.pk]))
+        return Response(_run_json(run, reports.run_counts([run.pk])[run.pk]))
 
     @extend_schema(
         request=shapes.NewRequestSerializer,
@@ -362,12 +362,15 @@ def _withheld(reasons: Any) -> list[dict[str, Any]]:
     return [{"reason": reason, "count": count} for reason, count in reasons.items()]
 
 
-def _run_json(run: CampaignRun, counts: runs.Counts) -> dict[str, Any]:
+def _run_json(run: CampaignRun, counts: reports.RunCounts) -> dict[str, Any]:
     return shapes.CampaignRunSerializer(
         {
             **{field: getattr(run, field) for field in _RUN_FIELDS},
-            "messages": {Message.State(state).name.lower(): n for state, n in counts.by_state.items()},
-            "withheld": _withheld(counts.withheld),
+            "messages": {
+                "waiting": counts.waiting,
+                **{mark.name.lower(): counts.marks.get(mark, 0) for mark in MessageMark},
+            },
+            "withheld": [{"reason": said, "count": n} for said, n in reports.in_words(counts.withheld)],
         }
     ).data
 
