@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from profiles.models import EventKind
+from profiles.models import SEGMENT_CALLS
 
 _PROBLEM = {
     "type": "object",
@@ -21,7 +21,7 @@ _SCHEMAS: dict[str, Any] = {
         "type": "object",
         "description": "An event of Segment's spec: with userId or anonymousId; a track names its event.",
         "properties": {
-            "type": {"type": "string", "enum": [kind.name.lower() for kind in EventKind]},
+            "type": {"type": "string", "enum": [kind.name.lower() for kind in SEGMENT_CALLS]},
             "messageId": {"type": "string", "maxLength": 255, "description": "Counts once for each source."},
             "userId": {"type": "string", "maxLength": 255, "nullable": True},
             "anonymousId": {"type": "string", "maxLength": 255, "nullable": True},
@@ -76,7 +76,7 @@ def add_ingest(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         "scheme": "basic",
         "description": "The write key of a source as the user name, without a password.",
     }
-    for call in ("batch", *(kind.name.lower() for kind in EventKind)):
+    for call in ("batch", *(kind.name.lower() for kind in SEGMENT_CALLS)):
         result["paths"][f"/v1/{call}"] = {"post": _operation(call)}
     return result
 

@@ -365,7 +365,7 @@ FIELDS = [
 ]
 calls = st.dictionaries(
     st.sampled_from(FIELDS),
-    values | st.sampled_from([kind.name.lower() for kind in EventKind]),
+    values | st.sampled_from([kind.name.lower() for kind in SEGMENT_CALLS]),
     max_size=len(FIELDS),
 )
 bodies = st.one_of(
