@@ -87,6 +87,7 @@ GROUPS: tuple[tuple[Promise, tuple[Place, ...]], ...] = (
             Place(_("Messages"), "outbox", "channels.message"),
             Place(_("Send holds"), "front_hand", "channels.sendhold"),
             Place(_("Suppressions"), "block", "channels.suppression", url_name="suppressions"),
+            Place(_("Contact policy"), "do_not_disturb_on", "channels.contactpolicy"),
         ),
     ),
     (

@@ -5,8 +5,9 @@ Above each hot table stands its unique key, its lock order, and the two processe
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext
@@ -210,6 +211,8 @@ class Message(models.Model):
         REPEATED = "repeated", _("The person gets it already")
         STOPPED = "stopped", _("Stopped by its author")
         LEFT = "left", _("Left the journey early")
+        FREQUENCY_CAP = "frequency_cap", _("Frequency cap reached")
+        QUIET_HOURS = "quiet_hours", _("Quiet hours")
         CONTENT = "content", _("Content could not be rendered")
         REFUSED = "refused", _("Refused by the provider")
 
@@ -458,6 +461,78 @@ class Suppression(models.Model):
 
     class Meta:
         db_table = "suppression"
+
+
+class ContactPolicy(models.Model):
+    """What people are spared: how many marketing messages they get in some days, and the hours without any.
+
+    The policy of a channel stands instead of the common one, for that channel; where there is none, nothing is limited.
+    """
+
+    EVERY_CHANNEL = 0
+    AUDIT_KEY = "channel"
+
+    channel = models.SmallIntegerField(
+        choices=[(EVERY_CHANNEL, _("All channels")), *Channel.choices],
+        default=EVERY_CHANNEL,
+        unique=True,
+        help_text=_("The policy of a channel stands instead of the common one, for that channel."),
+    )
+    most = models.PositiveSmallIntegerField(
+        _("at most"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text=_("Marketing messages for each person; empty for no limit."),
+    )
+    days = models.PositiveSmallIntegerField(
+        _("within days"),
+        default=7,
+        validators=[MinValueValidator(1), MaxValueValidator(90)],
+        help_text=_("Of 24 hours each, back from the moment of sending."),
+    )
+    quiet_from = models.TimeField(
+        null=True,
+        blank=True,
+        help_text=_("By the person’s clock, or the brand’s where the person’s zone is not known."),
+    )
+    quiet_until = models.TimeField(
+        null=True, blank=True, help_text=_("May be earlier than the beginning: then it is on the next day.")
+    )
+
+    class Meta:
+        db_table = "contact_policy"
+        ordering = ["channel"]
+        verbose_name_plural = _("contact policies")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(quiet_from=None, quiet_until=None)
+                | models.Q(quiet_from__isnull=False, quiet_until__isnull=False)
+                & ~models.Q(quiet_from=models.F("quiet_until")),
+                name="quiet_hours_have_two_ends",
+                violation_error_message=_("Quiet hours need a beginning and an end that differ."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.get_channel_display())
+
+
+class ContactTally(models.Model):
+    """The marketing messages of one person that count against a policy: `message_ids[i]` at `times[i]`, oldest first.
+
+    Key: (profile, scope), the scope being the channel of the policy. Locks: in key order, after messages. Met by: two
+    senders that fence messages of one person, a record that gives back, a merge.
+    """
+
+    pk = models.CompositePrimaryKey("profile_id", "scope")
+    profile = models.ForeignKey(Profile, models.DO_NOTHING, db_constraint=False, db_index=False)
+    scope = models.SmallIntegerField()
+    message_ids = ArrayField(models.BigIntegerField())
+    times = ArrayField(models.DateTimeField())
+
+    class Meta:
+        db_table = "contact_tally"
 
 
 class SendHold(models.Model):

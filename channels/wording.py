@@ -39,6 +39,7 @@ _REASONS = {
     ),
     outbox.REASON_POISON: gettext_lazy("the process that sends it died again and again"),
     outbox.REASON_MERGED: gettext_lazy("the profile was merged into another one"),
+    outbox.REASON_QUIET: gettext_lazy("it is quiet hours where the person is"),
     outbox.REASON_NO_ADDRESS: gettext_lazy("no usable address of the person is known on this channel"),
 }
 
@@ -96,6 +97,9 @@ def channel_name(channel: int) -> str:
 
 
 def _queued(fate: Fate, zone: ZoneInfo) -> Iterator[str]:
+    if fate.reason == outbox.REASON_QUIET and fate.due_at:
+        yield _("Waits for the end of the quiet hours, on %(moment)s") % {"moment": moment(fate.due_at, zone)}
+        return
     yield _("Waits in the outbox")
     if fate.due_at:
         yield _(", is looked at again on %(moment)s") % {"moment": moment(fate.due_at, zone)}

@@ -6,13 +6,11 @@ instant after the gap; a time that it shows twice is met the first time.
 
 from __future__ import annotations
 
-import functools
-import zoneinfo
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-_SECOND = timedelta(seconds=1)
+from ajo.lib.clocks import first_instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +47,6 @@ def next_moment(now: datetime, zone: ZoneInfo, rule: Rule) -> datetime:
             return first_instant(wall, zone)
         case Next(weekdays, at):
             return _next_weekday(now, zone, weekdays, at)
-
-
-def first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The first instant, in UTC, at which the clocks of `zone` show `wall` (without a zone) or have jumped over it."""
-    instant = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
-    if instant.astimezone(zone).replace(tzinfo=None) == wall:
-        return instant
-    # In a gap, the two readings of the time lie on either side of the jump, which happens at a full second.
-    before = wall.replace(tzinfo=zone, fold=1, microsecond=0).astimezone(UTC)
-    after = instant.replace(microsecond=0)
-    offset = before.astimezone(zone).utcoffset()
-    while after - before > _SECOND:
-        middle = before + timedelta(seconds=(after - before) // _SECOND // 2)
-        if middle.astimezone(zone).utcoffset() == offset:
-            before = middle
-        else:
-            after = middle
-    return after
-
-
-def find_zone(name: str | None) -> ZoneInfo | None:
-    """The zone of that name in the IANA database; None when there is none, such as for what a person typed."""
-    return ZoneInfo(name) if name in _names() else None
-
-
-@functools.cache
-def _names() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
 
 
 def _next_weekday(now: datetime, zone: ZoneInfo, weekdays: frozenset[int], at: time) -> datetime:

@@ -22,6 +22,7 @@ from channels import services as contents
 from channels.models import (
     CauseKind,
     ChannelConfiguration,
+    ContactPolicy,
     Content,
     Message,
     MessageClass,
@@ -51,16 +52,17 @@ ALLOWED: dict[str, dict[type[models.Model], str]] = {
     },
     "marketer": {
         Journey: "la", JourneyInstance: "l", Content: "la", Profile: "l", EventType: "l",
-        AttributeDefinition: "lac", Message: "l", SendHold: "l", Campaign: "lac", Notice: "lac",
+        AttributeDefinition: "lac", Message: "l", SendHold: "l", ContactPolicy: "l", Campaign: "lac", Notice: "lac",
     },
     "approver": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
-        AttributeDefinition: "l", Message: "l", SendHold: "lacd", Campaign: "l", Notice: "l",
+        AttributeDefinition: "l", Message: "l", SendHold: "lacd", ContactPolicy: "lacd", Campaign: "l", Notice: "l",
     },
     "operations": {},
     "developer": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
-        AttributeDefinition: "lac", Message: "l", SendHold: "l", Source: "lac", QuarantinedEvent: "l",
+        AttributeDefinition: "lac", Message: "l", SendHold: "l", ContactPolicy: "l", Source: "lac",
+        QuarantinedEvent: "l",
         ApiKey: "lac", ChannelConfiguration: "l", Campaign: "l", Notice: "l",
     },
     "privacy": {
@@ -68,7 +70,8 @@ ALLOWED: dict[str, dict[type[models.Model], str]] = {
     },
     "administrator": {
         Journey: "la", JourneyInstance: "l", Content: "la", Profile: "l", EventType: "l",
-        AttributeDefinition: "lacd", Message: "l", SendHold: "lacd", Source: "lac", QuarantinedEvent: "l",
+        AttributeDefinition: "lacd", Message: "l", SendHold: "lacd", ContactPolicy: "lacd", Source: "lac",
+        QuarantinedEvent: "l",
         ApiKey: "lac", ChannelConfiguration: "lac", User: "lac", Group: "lacd", AuditEvent: "l",
         Campaign: "lac", Notice: "lac", LiveView: "lacd",
     },
@@ -109,6 +112,7 @@ def one_of_each() -> dict[type[models.Model], models.Model]:
         EventType: make_event_type(),
         AttributeDefinition: AttributeDefinition.objects.create(key="city", label="City"),
         Message: message,
+        ContactPolicy: ContactPolicy.objects.create(most=3),
         SendHold: SendHold.objects.create(scope=SendHold.Scope.EVERYTHING, reason="A test"),
         Source: make_source(),
         QuarantinedEvent: QuarantinedEvent.objects.create(

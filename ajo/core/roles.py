@@ -60,7 +60,11 @@ _PEOPLE = {
     "profiles.attributedefinition": "view",
     "channels.message": "view",
 }
-_STOPS = {"channels.sendhold": "view", "channels.suppression": "view"}
+_STOPS = {
+    "channels.sendhold": "view",
+    "channels.suppression": "view",
+    "channels.contactpolicy": "view",
+}
 _WRITES_OFFERS = {
     "offers.offeritem": "view add change",
     "offers.placement": "view add change",
@@ -82,6 +86,7 @@ _EVERYTHING = {
     "channels.message": "view",
     "channels.sendhold": "view add change delete",
     "channels.suppression": "view add delete",
+    "channels.contactpolicy": "view add change delete",
     "profiles.profile": "view change",
     "profiles.businessevent": "report_businessevent",
     "profiles.eventtype": "view",
@@ -137,6 +142,7 @@ ROLES = (
             "offers.offeritem": "view approve_offeritem",
             "channels.sendhold": "view add change delete",
             "campaigns.campaign": "view approve_campaign operate_campaign",
+            "channels.contactpolicy": "view add change delete",
         },
     ),
     Role(

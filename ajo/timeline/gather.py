@@ -22,6 +22,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from ajo.lib import sql
+from ajo.lib.clocks import find_zone
 from ajo.timeline import words
 from ajo.timeline.words import Entry, Kind
 from channels import consent as consent_notes
@@ -30,7 +31,6 @@ from channels.liquid import ContentError, Template, decode_values
 from channels.models import CauseKind
 from channels.tracking.feedback import CLICKED, OPENED
 from journeys import graph
-from journeys.moments import find_zone
 from profiles.models import Channel, Consent, Profile
 
 PAGE = 50

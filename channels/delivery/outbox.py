@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ import psycopg
 from django.conf import settings
 
 from ajo.lib import doorbell, sql
+from channels.delivery import tallies
 from channels.models import CauseKind, Message, MessageClass, SendHold
 from profiles.models import Channel, Consent
 
@@ -30,6 +31,7 @@ ADDRESS_SECONDS = 30
 """How long a new message waits for an address: a client may tell who somebody is just after what they did."""
 
 State = Message.State
+_NOT_SENT = {State.QUEUED.value, State.FAILED.value}
 _NAMES = {
     "queued": State.QUEUED.value,
     "sending": State.SENDING.value,
@@ -68,6 +70,7 @@ REASON_MERGED = "The profile was merged into another one."
 REASON_NO_ADDRESS = "The profile has no usable address on this channel."
 REASON_SUPPRESSED = "The address is suppressed."
 REASON_OPTED_OUT = "The profile opted out of this channel."
+REASON_QUIET = "It is quiet hours where the person is."
 REASON_REPEATED = "The person, once two profiles, gets this message already."
 Why = Message.Reason
 _REASONS = {
@@ -76,10 +79,12 @@ _REASONS = {
     "code_suppressed": Why.SUPPRESSED.value,
     "code_opted_out": Why.OPTED_OUT.value,
     "code_content": Why.CONTENT.value,
+    "code_capped": Why.FREQUENCY_CAP.value,
     "reason_merged": REASON_MERGED,
     "reason_no_address": REASON_NO_ADDRESS,
     "reason_suppressed": REASON_SUPPRESSED,
     "reason_opted_out": REASON_OPTED_OUT,
+    "reason_capped": "The contact policy allows a person %s marketing messages within %s days.",
 }
 
 
@@ -337,6 +342,7 @@ def move_merged(cur: psycopg.Cursor[Any], pairs: Sequence[tuple[int, int]], now:
             "code": Why.REPEATED.value,
         }
         cur.execute(_MOVE_MERGED, parameters)
+    tallies.move_tallies(cur, pairs)
 
 
 # --- out -----------------------------------------------------------------------------------------------------
@@ -369,15 +375,15 @@ SELECT m.id, m.profile_id, m.state, m.lease_until <= clock_timestamp() AS is_lea
 FROM message m LEFT JOIN profile p ON p.id = m.profile_id
 WHERE m.id = ANY(%(ids)b::bigint[]) ORDER BY m.id
 """
-# Consent, suppression and holds are read in the statement that commits to the call. It waits for the rows: with SKIP
-# LOCKED it would pass over messages that a neighbour's reservation touches at that moment.
+# Consent, suppression, holds and the frequency cap are asked in the statement that commits to the call. It waits for
+# the rows: with SKIP LOCKED it would pass over messages that a neighbour's reservation touches at that moment.
 _FENCE = f"""
 WITH wanted AS MATERIALIZED (
     SELECT * FROM unnest(%(ids)b::bigint[], %(profile_ids)b::bigint[], %(addresses)b::text[],
         %(normal_addresses)b::text[], %(problems)b::text[])
     AS t(id, profile_id, address, normal_address, problem)
 ), locked AS MATERIALIZED (
-    SELECT m.id, m.created_at, w.address, w.problem, CASE
+    SELECT m.id, m.profile_id, m.created_at, w.address, w.problem, limits.scope, limits.most, limits.days, CASE
         WHEN m.expires_at <= %(now)s THEN 'expired'
         WHEN m.profile_id <> w.profile_id THEN 'moved'
         WHEN {_IS_HELD} THEN 'held'
@@ -391,29 +397,61 @@ WITH wanted AS MATERIALIZED (
     FROM message m JOIN wanted w ON w.id = m.id LEFT JOIN profile p ON p.id = m.profile_id
     LEFT JOIN consent c ON c.profile_id = m.profile_id AND c.channel = m.channel
     LEFT JOIN suppression s ON s.channel = m.channel AND s.address = w.normal_address
+    LEFT JOIN LATERAL (
+        SELECT o.channel AS scope, o.most, o.days FROM contact_policy o
+        WHERE o.channel IN (m.channel, 0) AND m.message_class = %(marketing)s ORDER BY o.channel DESC LIMIT 1
+    ) limits ON limits.most IS NOT NULL
     WHERE m.id = ANY(%(ids)b::bigint[]) AND m.state = %(queued)s
     ORDER BY m.id FOR UPDATE OF m
+), asked AS (
+    SELECT profile_id, scope, most, array_agg(id ORDER BY id) AS ids
+    FROM locked WHERE outcome = 'sending' AND most IS NOT NULL GROUP BY 1, 2, 3
+), tally AS (
+    INSERT INTO contact_tally AS t (profile_id, scope, message_ids, times)
+    SELECT profile_id, scope, ids[:most], array_fill(%(now)s::timestamptz, ARRAY[least(most, cardinality(ids))])
+    FROM asked ORDER BY profile_id, scope
+    ON CONFLICT (profile_id, scope) DO UPDATE SET (message_ids, times) = (
+        WITH limits AS (SELECT most, days FROM contact_policy WHERE channel = excluded.scope
+        ), kept AS (
+            SELECT k.id, k.at FROM unnest(t.message_ids, t.times) AS k(id, at), limits
+            WHERE k.at > %(now)s - limits.days * interval '1 day'
+        ), counted AS (
+            SELECT id, at FROM kept UNION ALL
+            SELECT n.id, %(now)s FROM unnest(excluded.message_ids) WITH ORDINALITY AS n(id, nth), limits
+            WHERE n.nth <= limits.most - (SELECT count(*) FROM kept)
+        )
+        SELECT coalesce(array_agg(id ORDER BY at, id), '{{}}'), coalesce(array_agg(at ORDER BY at, id), '{{}}')
+        FROM counted)
+    RETURNING message_ids
+), granted AS (
+    SELECT unnest(message_ids) AS id FROM tally
+), decided AS MATERIALIZED (
+    SELECT l.*, CASE WHEN l.outcome = 'sending' AND l.most IS NOT NULL AND g.id IS NULL THEN 'capped'
+        ELSE l.outcome END AS verdict
+    FROM locked l LEFT JOIN granted g ON g.id = l.id
 ), fenced AS (
     UPDATE message m SET
-        state = CASE l.outcome WHEN 'sending' THEN %(sending)s WHEN 'expired' THEN %(expired)s
+        state = CASE l.verdict WHEN 'sending' THEN %(sending)s WHEN 'expired' THEN %(expired)s
             WHEN 'failed' THEN %(failed)s ELSE %(withheld)s END,
-        reason = CASE l.outcome WHEN 'merged' THEN %(reason_merged)s WHEN 'no_address' THEN %(reason_no_address)s
+        reason = CASE l.verdict WHEN 'merged' THEN %(reason_merged)s WHEN 'no_address' THEN %(reason_no_address)s
             WHEN 'suppressed' THEN %(reason_suppressed)s WHEN 'opted_out' THEN %(reason_opted_out)s
+            WHEN 'capped' THEN format(%(reason_capped)s::text, l.most, l.days)
             WHEN 'failed' THEN left(l.problem, 300) ELSE '' END,
-        reason_code = CASE l.outcome WHEN 'merged' THEN %(code_merged)s WHEN 'no_address' THEN %(code_no_address)s
+        reason_code = CASE l.verdict WHEN 'merged' THEN %(code_merged)s WHEN 'no_address' THEN %(code_no_address)s
             WHEN 'suppressed' THEN %(code_suppressed)s WHEN 'opted_out' THEN %(code_opted_out)s
+            WHEN 'capped' THEN %(code_capped)s
             WHEN 'failed' THEN %(code_content)s ELSE '' END,
-        address = coalesce(l.address, ''), token = %(token)s, attempt = m.attempt + (l.outcome = 'sending')::int,
-        lease_until = CASE l.outcome WHEN 'sending' THEN clock_timestamp() + %(lease)s * interval '1 second' END
-    FROM locked l WHERE m.id = l.id AND l.outcome NOT IN ('held', 'moved', 'early')
+        address = coalesce(l.address, ''), token = %(token)s, attempt = m.attempt + (l.verdict = 'sending')::int,
+        lease_until = CASE l.verdict WHEN 'sending' THEN clock_timestamp() + %(lease)s * interval '1 second' END
+    FROM decided l WHERE m.id = l.id AND l.verdict NOT IN ('held', 'moved', 'early')
     RETURNING m.id, m.state
 ), gone AS (
     DELETE FROM message_due d USING fenced f WHERE d.message_id = f.id AND f.state <> %(sending)s
 ), held AS (
     UPDATE message_due d SET reservations = 0,
-        due_at = CASE l.outcome WHEN 'held' THEN %(now)s + %(hold)s * interval '1 second'
+        due_at = CASE l.verdict WHEN 'held' THEN %(now)s + %(hold)s * interval '1 second'
             WHEN 'early' THEN l.created_at + %(patience)s * interval '1 second' ELSE %(now)s END
-    FROM locked l WHERE d.message_id = l.id AND l.outcome IN ('held', 'moved', 'early')
+    FROM decided l WHERE d.message_id = l.id AND l.verdict IN ('held', 'moved', 'early')
 )
 SELECT id FROM fenced WHERE state = %(sending)s
 """
@@ -438,14 +476,14 @@ WITH result AS MATERIALIZED (
         sent_at = CASE WHEN r.is_reported OR r.state = %(sent)s THEN clock_timestamp() END,
         attempt = m.attempt - (NOT r.counts)::int
     FROM outcome r WHERE m.id = r.id
-    RETURNING m.id, m.state, r.delay
+    RETURNING m.id, m.profile_id, m.state, r.delay
 ), gone AS (
     DELETE FROM message_due d USING written w WHERE d.message_id = w.id AND w.state <> %(queued)s
 ), again AS (
     UPDATE message_due d SET due_at = %(now)s + w.delay * interval '1 second', reservations = 0
     FROM written w WHERE d.message_id = w.id AND w.state = %(queued)s
 )
-SELECT count(*) FROM written
+SELECT id, profile_id, state FROM written
 """
 _RECOVER = """
 WITH locked AS MATERIALIZED (
@@ -459,13 +497,13 @@ WITH locked AS MATERIALIZED (
         reason = CASE WHEN m.feedback > 0 THEN m.reason
             WHEN m.id = ANY(%(repeatable_ids)b::bigint[]) THEN '' ELSE %(reason_lost)s END
     FROM locked WHERE m.id = locked.id
-    RETURNING m.id, m.state
+    RETURNING m.id, m.profile_id, m.state
 ), gone AS (
     DELETE FROM message_due d USING written w WHERE d.message_id = w.id AND w.state <> %(queued)s
 ), again AS (
     UPDATE message_due d SET due_at = %(now)s FROM written w WHERE d.message_id = w.id AND w.state = %(queued)s
 )
-SELECT count(*) FROM written
+SELECT id, profile_id, state FROM written
 """
 _QUARANTINE = """
 WITH locked AS MATERIALIZED (
@@ -542,9 +580,21 @@ def record(results: Sequence[Result], token: int, now: datetime) -> int:
         "token": token,
         "now": now,
     }
-    with sql.cursor() as cur:
-        cur.execute(_RECORD, parameters)
-        return int(cur.fetchone()[0])  # type: ignore[index]
+    if all(each.state not in _NOT_SENT for each in results):
+        with sql.cursor() as cur:
+            cur.execute(_RECORD, parameters)
+            return len(cur.fetchall())
+    with sql.unit_of_work() as cur:
+        return _write(cur, _RECORD, parameters)
+
+
+def _write(cur: psycopg.Cursor[Any], statement: str, parameters: Mapping[str, Any]) -> int:
+    """Write outcomes; what was not sent gives its place under the frequency cap back."""
+    cur.execute(statement, parameters)
+    written = cur.fetchall()
+    if places := {row.id: row.profile_id for row in written if row.state in _NOT_SENT}:
+        tallies.give_back(cur, places)
+    return len(written)
 
 
 def recover(message_ids: Sequence[int], now: datetime, *, repeatable_ids: Collection[int] = ()) -> int:
@@ -558,9 +608,38 @@ def recover(message_ids: Sequence[int], now: datetime, *, repeatable_ids: Collec
         "reason_lost": REASON_LOST,
         "now": now,
     }
+    with sql.unit_of_work() as cur:
+        return _write(cur, _RECOVER, parameters)
+
+
+_PUT_OFF = """
+WITH asked AS MATERIALIZED (SELECT * FROM unnest(%(ids)b::bigint[], %(until)b::timestamptz[]) AS t(id, until)
+), locked AS MATERIALIZED (
+    SELECT m.id, least(asked.until, m.expires_at) AS due_at FROM message m JOIN asked USING (id)
+    WHERE m.state = %(queued)s AND (m.expires_at IS NULL OR m.expires_at > %(now)s) ORDER BY m.id FOR UPDATE OF m
+), later AS (
+    UPDATE message_due d SET due_at = l.due_at, reservations = 0 FROM locked l WHERE d.message_id = l.id
+)
+UPDATE message m SET reason = %(reason)s, reason_code = %(code)s FROM locked l WHERE m.id = l.id
+RETURNING m.id
+"""
+
+
+def put_off_quietly(until: Mapping[int, datetime], now: datetime) -> set[int]:
+    """Leave messages (id → when quiet hours are over) in the queue until then, or until they expire if that is sooner.
+
+    Returns the ids of those; what has expired already is not among them.
+    """
+    parameters = _NAMES | {
+        "ids": list(until),
+        "until": list(until.values()),
+        "now": now,
+        "reason": REASON_QUIET,
+        "code": Why.QUIET_HOURS.value,
+    }
     with sql.cursor() as cur:
-        cur.execute(_RECOVER, parameters)
-        return int(cur.fetchone()[0])  # type: ignore[index]
+        cur.execute(_PUT_OFF, parameters)
+        return {row.id for row in cur}
 
 
 def quarantine(message_ids: Sequence[int]) -> int:

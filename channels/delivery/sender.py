@@ -26,6 +26,7 @@ from ajo.lib.registry import UnknownKind
 from channels import addresses, devices
 from channels.delivery import outbox, values
 from channels.delivery.outbox import Candidate, Loaded, Result, State
+from channels.delivery.quiet import keep_quiet
 from channels.delivery.values import Values, decoded
 from channels.devices import Fate, Reached
 from channels.liquid import ContentError
@@ -93,7 +94,7 @@ def take_batch(lane: int, *, now: datetime | None = None, limit: int = 500) -> i
         return 0
     point("after_reserve")
     now = reserved[0].now
-    queued = _sort_out(reserved, now)
+    queued = keep_quiet(lane, _sort_out(reserved, now), now)
     if queued:
         seconds = min(BATCH_SECONDS, settings.AJO_SEND_RESERVATION_SECONDS * 0.8)
         _send(_gather(lane, queued, now, began_at + seconds))

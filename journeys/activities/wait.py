@@ -14,9 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from ajo.lib import sql
+from ajo.lib.clocks import find_zone
 from journeys.activities import registry
 from journeys.activities.base import Activity, Finding, Outcome, Park, Place, Wake, Walk
-from journeys.moments import After, At, Next, Rule, find_zone, next_moment
+from journeys.moments import After, At, Next, Rule, next_moment
 
 UNITS = {
     "seconds": (timedelta(seconds=1), _("Seconds")),

@@ -250,8 +250,9 @@ def test_the_number_of_statements_does_not_grow_with_the_people(queue: Queue, se
             assert send() == people
         micro_batches = -(-people // sender.MICRO_BATCH)
         counts.append(len(statements) - 2 * micro_batches)
-    # reserve, messages with profiles, words, configurations, events; then a fence and a record for each micro-batch
-    assert counts == [5, 5, 5]
+    # reserve, messages with profiles, contact policy, words, configurations, events; then a fence and a record for each
+    # micro-batch
+    assert counts == [6, 6, 6]
 
 
 def test_micro_batches_are_small(queue: Queue, service: FakeService) -> None:

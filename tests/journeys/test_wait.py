@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
+from ajo.lib.clocks import find_zone, first_instant
 from journeys import graph, services
 from journeys.activities.wait import Config, Wait
 from journeys.models import JourneyInstance, JourneyWait, StepLog
-from journeys.moments import After, At, Next, Rule, find_zone, first_instant, next_moment
+from journeys.moments import After, At, Next, Rule, next_moment
 from tests.factories import NOW, make_profile
 from tests.journeys.helpers import (
     box,
