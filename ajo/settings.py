@@ -449,6 +449,8 @@ SPECTACULAR_SETTINGS = {
         "CauseKind": "channels.api.message_shapes.CAUSE_KINDS",
         "ConsentState": "profiles.api.serializers.CONSENT_STATES",
         "Channel": "profiles.api.serializers.CHANNELS",
+        "AudienceKind": "profiles.models.Audience.Kind",
+        "CollectionKind": "offers.models.Collection.Kind",
         "CampaignKind": "campaigns.models.Campaign.Kind",
         "CampaignState": "campaigns.models.Campaign.State",
         "CampaignRunState": "campaigns.models.CampaignRun.State",

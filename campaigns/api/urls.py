@@ -9,6 +9,6 @@ router = SimpleRouter()
 router.register("campaigns", views.CampaignViewSet, basename="api-campaign")
 
 urlpatterns = [
-    path("schedule-preview/", views.SchedulePreviewView.as_view(), name="api-schedule-preview"),
+    path("schedules/preview/", views.SchedulePreviewView.as_view(), name="api-schedule-preview"),
     *router.urls,
 ]

@@ -131,10 +131,10 @@ def test_the_list_and_the_runs_cost_the_same_however_many_there_are(api: APIClie
 
 
 def test_dates_of_a_schedule(api: APIClient) -> None:
-    found = api.post("/api/v1/schedule-preview/", {"schedule": DAILY}).json()
+    found = api.post("/api/v1/schedules/preview/", {"schedule": DAILY}).json()
     assert len(found["dates"]) == 10
     assert found["problems"] == []
-    wrong = api.post("/api/v1/schedule-preview/", {"schedule": {"kind": "at", "zone": "UTC"}}).json()
+    wrong = api.post("/api/v1/schedules/preview/", {"schedule": {"kind": "at", "zone": "UTC"}}).json()
     assert (wrong["dates"], wrong["problems"][0]["field"]) == ([], "at")
     make_campaign(None, schedule=DAILY | {"count": 3})
     assert len(api.get(f"{URL}survey/dates/").json()["dates"]) == 3
