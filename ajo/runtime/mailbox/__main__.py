@@ -14,11 +14,13 @@ from collections.abc import Awaitable
 from pathlib import Path
 
 from ajo.runtime.mailbox.faults import Faults
+from ajo.runtime.mailbox.fcm import Fcm
 from ajo.runtime.mailbox.http import MAX_HEADER_BYTES, Server, Service
 from ajo.runtime.mailbox.phone import Phone
 from ajo.runtime.mailbox.smtp import Session
 from ajo.runtime.mailbox.store import DEFAULT_MAX_BYTES, DEFAULT_MAX_MESSAGES, Store, StoreBusy
 from ajo.runtime.mailbox.twilio import Twilio
+from ajo.runtime.mailbox.web_push import WebPush
 
 
 class CannotStart(Exception):
@@ -78,7 +80,14 @@ async def _run(options: argparse.Namespace) -> None:
         )
         smtp_port = smtp.sockets[0].getsockname()[1]
         faults = Faults()
-        services = (Service(store, smtp_port), phone, faults, Twilio(phone, faults, token))
+        services = (
+            Service(store, smtp_port),
+            phone,
+            faults,
+            Twilio(phone, faults, token),
+            Fcm(phone, faults, options.dir),
+            WebPush(phone, faults, options.dir),
+        )
         routes = tuple(route for service in services for route in service.routes)
         http = await _listen(
             asyncio.start_server(
