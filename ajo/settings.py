@@ -405,6 +405,13 @@ AJO_CAMPAIGN_PIECE = envint(
 )  # members in one statement: fast, and short enough that a pause waits a second at most
 AJO_MAILBOX_URL = os.environ.get("AJO_MAILBOX_URL") or runtime("mailbox_url")
 AJO_MAILBOX_TOKEN = envsecret("AJO_MAILBOX_TOKEN") or stored_secret("mailbox_token")
+AJO_FCM_URL = os.environ.get("AJO_FCM_URL") or "https://fcm.googleapis.com"
+# Browsers name the address of their push service, so only these are called; one that begins with a dot stands for all
+# names that end so.
+AJO_WEB_PUSH_HOSTS = envlist(
+    "AJO_WEB_PUSH_HOSTS",
+    ["fcm.googleapis.com", ".push.services.mozilla.com", ".push.apple.com", ".notify.windows.com"],
+)
 AJO_MAILBOX_SMTP = os.environ.get("AJO_MAILBOX_SMTP") or runtime("mailbox_smtp")
 # Without a login only while the product answers this machine alone.
 AJO_MAILBOX_OPEN = envbool(

@@ -13,7 +13,7 @@ from channels.providers.base import Outgoing, Receipt, Verdict
 from channels.providers.smtp import SmtpProvider
 from profiles.models import Channel, Profile
 from tests import factories
-from tests.mailbox import HOST, Mailbox
+from tests.mailbox import HOST, TOKEN, Mailbox
 
 
 def accepted(outgoing: Outgoing) -> Receipt:
@@ -54,6 +54,7 @@ def mailbox(tmp_path: Path, settings: Any) -> Iterator[Mailbox]:
     """The real mailbox process, to which configurations without a host send."""
     with Mailbox(tmp_path) as server:
         settings.AJO_MAILBOX_SMTP = f"{HOST}:{server.smtp_port}"
+        settings.AJO_MAILBOX_URL, settings.AJO_MAILBOX_TOKEN = server.url, TOKEN
         yield server
         sender.close_providers()
 
