@@ -22,3 +22,4 @@ class ChannelsConfig(AppConfig):
         register_merge("devices", devices.move_merged)
         consumers.register("channels", feedback.consume, reacts=False)
         consumers.register("reports of services", reports.consume, reacts=False)
+        consumers.register("devices", devices.consume, reacts=False)

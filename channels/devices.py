@@ -12,12 +12,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
 import psycopg
 
 from ajo.lib import sql
 from channels.models import Message
+from channels.providers import web_push
+from profiles.consumers import StreamEvent
 
+FCM, WEB_PUSH = "fcm", "web_push"
 MAX_TOKEN = 4_000
+_MAX_KEY = 200
 MOST = 10
 """Devices of a profile that one message goes to, the newest first."""
 
@@ -66,6 +71,7 @@ class Fate:
     is_gone: bool = False
 
 
+# An app tells its token with every event: what is known already is written once an hour.
 _REGISTER = """
 INSERT INTO device AS d (profile_id, provider, digest, token, keys, platform, locale, is_active, last_seen_at)
 SELECT profile_id, provider, digest, token, keys::jsonb, platform, locale, true, seen_at
@@ -74,7 +80,8 @@ FROM unnest(%b::bigint[], %b::text[], %b::bytea[], %b::text[], %b::text[], %b::t
 ORDER BY digest
 ON CONFLICT (digest) DO UPDATE SET profile_id = excluded.profile_id, token = excluded.token, keys = excluded.keys,
     platform = excluded.platform, locale = excluded.locale, is_active = true, last_seen_at = excluded.last_seen_at
-WHERE d.last_seen_at <= excluded.last_seen_at
+WHERE d.last_seen_at <= excluded.last_seen_at AND (NOT d.is_active OR d.profile_id <> excluded.profile_id
+    OR d.keys <> excluded.keys OR d.last_seen_at < excluded.last_seen_at - interval '1 hour')
 """
 # A device whose service refused this message is not asked again; one that put it off is.
 _REACH = """
@@ -128,6 +135,52 @@ def register(registrations: Sequence[Registration]) -> int:
     with sql.cursor() as cur:
         cur.execute(_REGISTER, columns)
         return cur.rowcount
+
+
+class _Device(msgspec.Struct):
+    """Segment's `context.device`; `keys` are those of a browser's subscription."""
+
+    token: str
+    type: str = ""
+    keys: dict[str, str] = {}
+
+
+_decoder = msgspec.json.Decoder(_Device)
+
+
+def consume(events: Sequence[StreamEvent], now: datetime) -> None:
+    """Register the devices that apps and pages tell of with their events. What is no device is passed over."""
+    told = []
+    for event in events:
+        if event.device is None:
+            continue
+        try:
+            device = _decoder.decode(event.device)
+        except msgspec.ValidationError:
+            continue
+        provider = WEB_PUSH if device.type == WEB_PUSH else FCM
+        registration = Registration(
+            event.profile_id,
+            provider,
+            device.token,
+            event.occurred_at,
+            platform="web" if provider == WEB_PUSH else device.type.lower(),
+            keys=device.keys,
+        )
+        if not problem(registration):
+            told.append(registration)
+    register(told)
+
+
+def problem(device: Registration) -> str:
+    """Why a device cannot be reached, as a sentence; empty when it can."""
+    if not device.token or len(device.token) > MAX_TOKEN or "\0" in device.token:
+        return f"A token has 1 to {MAX_TOKEN} characters."
+    if device.provider == WEB_PUSH:
+        if set(device.keys) != {"p256dh", "auth"} or max(map(len, device.keys.values())) > _MAX_KEY:
+            return "A browser's subscription has the keys p256dh and auth."
+        return web_push.endpoint_problem(device.token)
+    return "Only browsers have keys. Leave them out." if device.keys else ""
 
 
 def reach(wanted: Sequence[tuple[int, int, str]]) -> dict[int, list[Reached]]:

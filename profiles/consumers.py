@@ -14,7 +14,8 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """One event of one (living, locked) profile. `properties` is the JSON object as it came in."""
+    """One event of one (living, locked) profile. `properties` is the JSON object as it came in, and so is `device`, the
+    `context.device` of an event that names a token to push to."""
 
     id: UUID
     batch_id: int
@@ -26,6 +27,7 @@ class StreamEvent:
     received_at: datetime
     profile_id: int
     properties: str
+    device: str | None = None
 
     def decoded(self) -> dict[str, Any]:
         """The properties as Python values; numbers that are not whole become Decimal, so that cents stay cents."""

@@ -59,6 +59,7 @@ _PEOPLE = {
     "profiles.eventtype": "view",
     "profiles.attributedefinition": "view",
     "channels.message": "view",
+    "channels.device": "view",
 }
 _STOPS = {
     "channels.sendhold": "view",
@@ -84,6 +85,7 @@ _EVERYTHING = {
     "channels.variant": "view add change delete",
     "channels.channelconfiguration": "view add change",
     "channels.message": "view",
+    "channels.device": "view change",
     "channels.sendhold": "view add change delete",
     "channels.suppression": "view add delete",
     "channels.contactpolicy": "view add change delete",

@@ -37,6 +37,8 @@ SCOPES: dict[str, Scope] = {
     "contents:publish": Scope(_("Publish content"), ("channels.publish_content",)),
     "contents:proof": Scope(_("Send a proof to an address"), ("channels.send_proof",)),
     "messages:read": Scope(_("Read messages and their source"), ("channels.view_message",)),
+    "devices:read": Scope(_("Read devices that take pushes"), ("channels.view_device",)),
+    "devices:write": Scope(_("Register devices and switch them off"), ("channels.change_device",)),
     "suppressions:write": Scope(_("Add addresses that are never sent to"), ("channels.add_suppression",)),
     "offers:read": Scope(_("Read offer items and how they are decided about"), ("offers.view_offeritem",)),
     "offers:write": Scope(

@@ -3,11 +3,12 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from channels.api import contents, messages
+from channels.api import contents, devices, messages
 
 router = SimpleRouter()
 router.register("contents", contents.ContentViewSet, basename="api-content")
 router.register("messages", messages.MessageViewSet, basename="api-message")
+router.register("devices", devices.DeviceViewSet, basename="api-device")
 router.register("configurations", messages.ConfigurationViewSet, basename="api-configuration")
 
 urlpatterns = [

@@ -62,7 +62,8 @@ _NEVER = -(2**62)
 # OFFSET 0 keeps it a loop over the batches with one index range each; joined freely, a large table would be read whole.
 _READ = """
 SELECT e.id, e.batch_id, e.source_id, e.event_type_id, e.kind, e.hops, e.occurred_at, e.user_id, e.anonymous_id,
-       e.properties::text AS properties, e.context->>'timezone' AS time_zone, e.context->>'locale' AS locale
+       e.properties::text AS properties, e.context->>'timezone' AS time_zone, e.context->>'locale' AS locale,
+       CASE WHEN e.context->'device'->>'token' <> '' THEN (e.context->'device')::text END AS device
 FROM unnest(%b::bigint[], %b::uuid[], %b::uuid[]) AS b(id, first_id, last_id)
 CROSS JOIN LATERAL (
     SELECT * FROM event e WHERE e.id BETWEEN b.first_id AND b.last_id AND e.batch_id = b.id OFFSET 0) AS e
@@ -130,6 +131,7 @@ class Row(Protocol):
     properties: str
     time_zone: str | None
     locale: str | None
+    device: str | None
 
 
 @dataclass(slots=True)
@@ -519,6 +521,7 @@ def _event(sighting: Sighting, profile_id: int) -> StreamEvent:
         received_at=sighting.received_at,
         profile_id=profile_id,
         properties=row.properties,
+        device=row.device,
     )
 
 
