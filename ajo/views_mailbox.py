@@ -7,7 +7,7 @@ The process is asked over HTTP at `AJO_MAILBOX_URL`; nothing is stored here. Ope
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parseaddr
 from functools import wraps
@@ -27,7 +27,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 LIST_LIMIT: Final = 100
 TIMEOUT_SECONDS: Final = 3
@@ -52,7 +52,7 @@ class MailboxUnavailable(Exception):
         self.status = status
 
 
-def mailbox_door(*, speaks_json: bool) -> Callable[[View], View]:
+def mailbox_door(*, speaks_json: bool, takes_post: bool = False) -> Callable[[View], View]:
     """Let in who may read the mailbox, and say in a page or in JSON why there is nothing to read."""
 
     def decorate(view: View) -> View:
@@ -71,7 +71,7 @@ def mailbox_door(*, speaks_json: bool) -> Callable[[View], View]:
                     return JsonResponse({"detail": str(error)}, status=error.status)
                 return render(request, "mailbox/unavailable.html", {"text": str(error)}, status=error.status)
 
-        return never_cache(require_safe(guarded))
+        return never_cache((require_POST if takes_post else require_safe)(guarded))
 
     return decorate
 
@@ -85,10 +85,10 @@ def mailbox(request: HttpRequest, number: int | None = None) -> HttpResponse:
     """
     to, query = request.GET.get("to", "").strip(), request.GET.get("q", "").strip()
     is_people = request.GET.get("view") == "people"
-    newest = _ask_json("/messages.json", to=to, q=query, limit=1 if is_people else LIST_LIMIT)
+    newest = ask_json("/messages.json", to=to, q=query, limit=1 if is_people else LIST_LIMIT)
     people: dict[str, Any] = {"people": [], "count": 0}
     if is_people:
-        people = _ask_json("/people.json", q=query, limit=LIST_LIMIT)
+        people = ask_json("/people.json", q=query, limit=LIST_LIMIT)
     for entry in newest["messages"]:
         entry["received_at"] = datetime.fromisoformat(entry["received_at"])
     for person in people["people"]:
@@ -128,14 +128,14 @@ def messages_json(request: HttpRequest) -> HttpResponse:
     """
     asked = {name: request.GET.get(name, "") for name in ("to", "q", "after", "limit")}
     bodies = "0" if request.GET.get("bodies") == "0" else "1"
-    return HttpResponse(_ask("/messages.json", **asked, bodies=bodies), content_type="application/json")
+    return HttpResponse(ask("/messages.json", **asked, bodies=bodies), content_type="application/json")
 
 
 @mailbox_door(speaks_json=False)
 def source(request: HttpRequest, number: int) -> HttpResponse:
     """The raw message as a file; never shown as a page, because it comes from outside."""
     return HttpResponse(
-        _ask(f"/messages/{number}.eml"),
+        ask(f"/messages/{number}.eml"),
         content_type="message/rfc822",
         headers={"Content-Disposition": f'attachment; filename="message-{number}.eml"'},
     )
@@ -143,7 +143,7 @@ def source(request: HttpRequest, number: int) -> HttpResponse:
 
 def _message(number: int) -> dict[str, Any]:
     """One message with what the template needs beside the mailbox's own answer."""
-    message: dict[str, Any] = _ask_json(f"/messages/{number}.json")
+    message: dict[str, Any] = ask_json(f"/messages/{number}.json")
     message["received_at"] = datetime.fromisoformat(message["received_at"])
     name, address = parseaddr(message["from"])
     message["sender_name"] = name or address or message["from"]
@@ -153,12 +153,22 @@ def _message(number: int) -> dict[str, Any]:
     return message
 
 
-def _ask_json(path: str, **query: object) -> Any:
-    return json.loads(_ask(path, **query))
+def ask_json(path: str, **query: object) -> Any:
+    """The mailbox's answer in JSON; see `ask`."""
+    return json.loads(ask(path, **query))
 
 
-def _ask(path: str, **query: object) -> bytes:
+def ask(path: str, **query: object) -> bytes:
     """The body of the mailbox's answer; Http404 for a message it does not have, MailboxUnavailable otherwise."""
+    return _call(f"{path}?{urlencode({name: value for name, value in query.items() if value})}")
+
+
+def tell(path: str, data: Mapping[str, Any]) -> None:
+    """Give the mailbox something as JSON; see `ask`."""
+    _call(path, json.dumps(data).encode())
+
+
+def _call(path: str, body: bytes | None = None) -> bytes:
     if not settings.AJO_MAILBOX_URL:
         raise MailboxUnavailable(
             HTTPStatus.NOT_FOUND,
@@ -166,9 +176,9 @@ def _ask(path: str, **query: object) -> bytes:
                 "This deployment has no mailbox. “make run” starts one; AJO_MAILBOX_URL points to one elsewhere."
             ),
         )
-    url = f"{settings.AJO_MAILBOX_URL}{path}?{urlencode({name: value for name, value in query.items() if value})}"
     try:
-        request = Request(url, headers={"X-Mailbox-Token": settings.AJO_MAILBOX_TOKEN})
+        headers = {"X-Mailbox-Token": settings.AJO_MAILBOX_TOKEN}
+        request = Request(f"{settings.AJO_MAILBOX_URL}{path}", body, headers)
         with _opener.open(request, timeout=TIMEOUT_SECONDS) as response:
             return bytes(response.read())
     except HTTPError as error:
@@ -176,8 +186,8 @@ def _ask(path: str, **query: object) -> bytes:
             detail = _detail(error)
         if error.code == HTTPStatus.NOT_FOUND:
             raise Http404(detail) from error
-        if error.code == HTTPStatus.BAD_REQUEST:
-            raise MailboxUnavailable(HTTPStatus.BAD_REQUEST, detail) from error
+        if error.code in {HTTPStatus.BAD_REQUEST, HTTPStatus.BAD_GATEWAY}:
+            raise MailboxUnavailable(HTTPStatus(error.code), detail) from error
         raise MailboxUnavailable(HTTPStatus.SERVICE_UNAVAILABLE, detail) from error
     except (OSError, HTTPException) as error:
         raise MailboxUnavailable(
