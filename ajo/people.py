@@ -24,6 +24,7 @@ from ajo.timeline import BadCursor, Kind, Page, timeline
 from channels.consent import note_consent
 from journeys.models import JourneyInstance
 from profiles.admin import ProfileAdmin
+from profiles.audiences.stays import memberships_of
 from profiles.models import AttributeDefinition, Channel, Consent, Profile
 
 SHOWN = 50
@@ -137,6 +138,7 @@ class PersonAdmin(ProfileAdmin):
             "walks": walks.select_related("journey", "version", "journeywait").order_by("-entered_at")[
                 :SHOWN
             ],
+            "stays": memberships_of(profile.pk, SHOWN),
             "form": form if request.user.has_perm("profiles.change_profile") else None,
             **_timeline(request, profile),
         }

@@ -458,6 +458,7 @@ SPECTACULAR_SETTINGS = {
         "Channel": "profiles.api.serializers.CHANNELS",
         "AudienceKind": "profiles.models.Audience.Kind",
         "CollectionKind": "offers.models.Collection.Kind",
+        "AudienceState": "profiles.models.Audience.State",
         "CampaignKind": "campaigns.models.Campaign.Kind",
         "CampaignState": "campaigns.models.Campaign.State",
         "CampaignRunState": "campaigns.models.CampaignRun.State",

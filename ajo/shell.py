@@ -76,6 +76,7 @@ GROUPS: tuple[tuple[Promise, tuple[Place, ...]], ...] = (
         _("People"),
         (
             Place(_("Profiles"), "group", "profiles.profile"),
+            Place(_("Audiences"), "groups", "profiles.audience"),
             Place(_("Attributes"), "badge", "profiles.attributedefinition"),
             Place(_("Event types"), "bolt", "profiles.eventtype"),
             Place(_("Sources"), "input", "profiles.source"),
@@ -107,6 +108,7 @@ VERBS = (
     Verb(_("New campaign"), "campaign", "campaigns.add_campaign", "admin:campaigns_campaign_add"),
     Verb(_("New notice"), "notifications_active", "campaigns.add_notice", "admin:campaigns_notice_add"),
     Verb(_("New content"), "mail", "channels.add_content", "admin:channels_content_add"),
+    Verb(_("New audience"), "groups", "profiles.add_audience", "admin:profiles_audience_add"),
     Verb(_("New source"), "input", "profiles.add_source", "admin:profiles_source_add"),
     Verb(_("New attribute"), "badge", "profiles.add_attributedefinition", "admin:profiles_attributedefinition_add"),
     Verb(_("New user"), "person_add", "core.add_user", "admin:core_user_add"),

@@ -4,6 +4,7 @@
     row        {"subject": subject, "operator": a name in OPERATORS, "value": what the operator wants}
     subject    {"attribute": "address.city"} or {"property": "total"}: a path, names with points between them
                {"audience": "vip"}
+               {"lookup": "products", "attribute": "favourite", "column": "price"}: the attribute is the key of the row
                {"count": "Order Completed", "within": "7d", "where": document or null}; "within" may be ""
                {"sum": "Order Completed", "property": "total", "within": "7d", "where": document or null}
     value      null, one literal as nodes.to_json() writes it, or for a list of values a list of those
@@ -295,6 +296,17 @@ def _subject(subject: dict[str, Any], path: tuple[int, ...], *, is_past: bool) -
             return _field("profile", name, _("Choose an attribute."))
         case {"audience": str(key), **rest} if not is_past and not rest:
             return Call("inAudience", (_named(key, _("Choose an audience.")),))
+        case {"lookup": str(table), "attribute": str(name), "column": str(column), **rest} if not (
+            is_past or rest
+        ):
+            return Call(
+                "lookup",
+                (
+                    _named(table, _("Choose a lookup.")),
+                    _field("profile", name, _("Choose the attribute that is the key of the row.")),
+                    _named(column, _("Choose a column.")),
+                ),
+            )
         case {"count": str(event), "within": str(within), "where": where, **rest} if not is_past and not rest:
             done = _named(event, _("Choose an event."))
             return Call("count", (done, *_window(within), *_where(where, path)))
@@ -398,7 +410,8 @@ def _fits(operator: Operator, subject: Node, given: tuple[Node, ...]) -> bool:
         return operator in (OPERATORS["true"], OPERATORS["untrue"])
     match operator.wants:
         case Wants.NOTHING:
-            return isinstance(subject, Field)  # how often something happened is always known
+            # How often something happened is always known.
+            return isinstance(subject, Field) or (isinstance(subject, Call) and subject.name == "lookup")
         case Wants.TEXT:
             return kinds == {Type.TEXT}
         case Wants.DURATION:
@@ -422,6 +435,13 @@ def _read_subject(node: Node, *, is_past: bool) -> Document | None:
             return {"attribute": name} if (name := _path(node)) else None
         case Call(name="inAudience", args=(Literal(type=Type.TEXT, value=key),)) if key and not is_past:
             return {"audience": key}
+        case Call(
+            name="lookup",
+            args=(Literal(value=str(table)), Field(root="profile") as key, Literal(value=str(column))),
+        ):
+            name = _path(key)
+            shown = {"lookup": table, "attribute": name, "column": column}
+            return shown if table and name and column and not is_past else None
         case Call(name="count", args=(Literal(type=Type.TEXT, value=event), *rest)) if event and not is_past:
             return {"count": event, **_read_tally(rest)}
         case Call(

@@ -93,7 +93,7 @@ def estimate(tree: Node, *, now: datetime, budget: float = BUDGET, most: int = M
     looked, living, members, piece = 0, 0, [], FIRST_PIECE
     while looked < len(drawn) and (left := ends_at - time.monotonic()) > 0:
         asked = drawn[looked : looked + piece]
-        found = _ask(statement, {**condition.params, "profile_ids": sorted(asked)}, left)
+        found = ask_within(left, statement, {**condition.params, "profile_ids": sorted(asked)})
         if found is None:
             break
         looked += len(asked)
@@ -103,7 +103,7 @@ def estimate(tree: Node, *, now: datetime, budget: float = BUDGET, most: int = M
     return _estimated(looked, living, members, span)
 
 
-def _ask(statement: str, params: dict[str, Any], seconds: float) -> list[Any] | None:
+def ask_within(seconds: float, statement: str, params: dict[str, Any]) -> list[Any] | None:
     """The rows, or None when they do not come in this time."""
     try:
         with sql.unit_of_work() as cur:
@@ -247,10 +247,10 @@ def _subject(node: Node) -> Node | None:
             return None
         case Call(name="in", args=(Literal(), field)):
             return field
+        case Call(name="lookup") | Field():
+            return node
         case Call(args=(first, *_)) if isinstance(first, Field | Call):
             return first
-        case Field():
-            return node
     return None
 
 

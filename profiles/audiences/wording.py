@@ -55,6 +55,10 @@ def _row(row: Document, labels: Labels) -> str:
             "when": _when(subject, labels),
             "comparison": _comparison(row),
         }
+    if "lookup" in subject:
+        key = labels.attributes.get(subject["attribute"], subject["attribute"])
+        said = gettext("“%(column)s” of “%(key)s” in the lookup “%(lookup)s” %(comparison)s")
+        return said % {**subject, "key": key, "comparison": _comparison(row)}
     name = subject.get("attribute") or subject["property"]
     label = labels.attributes.get(name, name) if "attribute" in subject else name
     return f"{label} {_comparison(row)}"

@@ -89,7 +89,10 @@ audiences = st.fixed_dictionaries(
         "value": st.none(),
     }
 )
-rows = fields("attribute") | tallies | audiences
+looked_up = fields("attribute").map(
+    lambda row: {**row, "subject": {"lookup": "products", "column": "price", **row["subject"]}}
+)
+rows = fields("attribute") | looked_up | tallies | audiences
 documents = groups(rows | groups(rows | groups(rows))) | st.fixed_dictionaries(
     {"match": st.just("all"), "rows": st.lists(rows, min_size=1, max_size=1)}
 )
@@ -118,6 +121,7 @@ def test_what_is_shown_of_any_rule_is_that_rule(tree: Any) -> None:
         'sum("Order Completed", event.total, duration("30d")) > 500 && !inAudience("vip")',
         'within(profile.last_seen, duration("30d")) && profile.born < now() - duration("6570d")',
         '!(profile.age >= 18) && !(profile.a == "x" || profile.b == "y") && "red" in profile.colours',
+        'lookup("products", profile.favourite, "on_hand") > 0 && !has(lookup("shops", profile.city, "open"))',
         'profile.since >= date("2026-01-31") && profile.credit < money("12.5", "EUR")',
     ],
 )
