@@ -314,6 +314,7 @@ CELERY_TASK_ROUTES = {
     "channels.tasks.drain_push": {"queue": "send_push"},
     "channels.tasks.drain_webhook": {"queue": "send_webhook"},
     "channels.tasks.drain_direct_mail": {"queue": "bulk"},
+    "channels.tasks.close_mailings": {"queue": "bulk"},
     "ajo.core.tasks.beat_sender": {"queue": "send_email"},
     "offers.tasks.release_expired_caps": {"queue": "decide"},
 }
@@ -332,6 +333,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "channels.tasks.drain_direct_mail",
         "schedule": 10.0,
         "options": {"expires": 10.0},
+    },
+    "files of direct mail": {
+        "task": "channels.tasks.close_mailings",
+        "schedule": 20.0,
+        "options": {"expires": 20.0},
     },
     "journeys": {"task": "journeys.tasks.tick_journeys", "schedule": 1.0, "options": {"expires": 1.0}},
     "audiences let in": {
@@ -417,6 +423,7 @@ AJO_MAILBOX_SMTP = os.environ.get("AJO_MAILBOX_SMTP") or runtime("mailbox_smtp")
 AJO_MAILBOX_OPEN = envbool(
     "AJO_MAILBOX_OPEN", urlsplit(AJO_PUBLIC_URL).hostname in {"127.0.0.1", "localhost", "::1"}
 )
+AJO_DIRECT_MAIL_FOLDER = os.environ.get("AJO_DIRECT_MAIL_FOLDER") or AJO_HOME / "direct-mail"
 # Addresses that people author lead to public hosts only, and to these: names, each with a port or without.
 AJO_ALLOWED_PRIVATE_HOSTS = envlist(
     "AJO_ALLOWED_PRIVATE_HOSTS",

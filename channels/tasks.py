@@ -4,9 +4,10 @@ import logging
 from functools import partial
 
 from celery import shared_task
+from django.utils import timezone
 
 from ajo.lib import claiming, doorbell, sql
-from channels import counting, delivery
+from channels import counting, delivery, mailings
 from profiles.models import Channel
 
 logger = logging.getLogger(__name__)
@@ -50,3 +51,10 @@ def fold_message_counts() -> None:
     with sql.outage_in_a_line(logger):
         if not claiming.drain(counting.fold_message_counts).is_empty:
             doorbell.ring(fold_message_counts.name)
+
+
+@shared_task(ignore_result=True)
+def close_mailings() -> None:
+    """Complete the files of direct mail."""
+    with sql.outage_in_a_line(logger):
+        mailings.close_mailings(timezone.now())

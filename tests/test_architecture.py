@@ -32,6 +32,7 @@ PURE = [
     "ajo/lib/standard_webhooks.py",
     "ajo/lib/http.py",
     "channels/inbound/keywords.py",
+    "channels/mailing_files.py",
     "channels/tracking/machines.py",
     "ajo/runtime",
     "profiles/identity.py",

@@ -208,4 +208,35 @@ class WebhookHarness(HttpHarness):
                 return Reply(200, b'{"ok": true}')
 
 
-HARNESSES: list[type[Harness]] = [SmtpHarness, TwilioHarness, WebhookHarness]
+class DirectMailHarness(Harness):
+    """The service is a folder: it takes a batch or it does not, and nothing is ever uncertain."""
+
+    kind = "direct_mail"
+    moods = frozenset({Mood.ACCEPT, Mood.REFUSE})
+
+    def start(self) -> None:
+        self.settings.AJO_DIRECT_MAIL_FOLDER = self.tmp_path / "files"
+
+    def stop(self) -> None:
+        pass
+
+    def provider(self) -> Provider:
+        provider = registry.get("direct_mail")({})
+        provider.key = "printer"
+        return provider
+
+    def make_deaf(self) -> None:
+        (self.tmp_path / "no folder").write_text("a file where the folder should be")
+        self.settings.AJO_DIRECT_MAIL_FOLDER = self.tmp_path / "no folder"
+
+    def outgoing(self, number: int, mood: Mood) -> Outgoing:
+        body = b"{" if mood is Mood.REFUSE else json.dumps([["Number", str(number)]]).encode()
+        return Outgoing(number, "1 Quay Street", "", body, f"key-{number}")
+
+    def taken(self) -> list[int]:
+        parts = sorted((self.tmp_path / "files" / "printer" / ".parts").rglob("*.jsonl"))
+        lines = [json.loads(line) for part in parts for line in part.read_text().splitlines()]
+        return [int(columns[0][1]) for _key, columns in lines]
+
+
+HARNESSES: list[type[Harness]] = [SmtpHarness, TwilioHarness, WebhookHarness, DirectMailHarness]

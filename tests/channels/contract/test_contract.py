@@ -14,6 +14,8 @@ from channels.providers.base import Outgoing, Provider, ProviderError, Receipt, 
 from tests.channels.contract.harness import HARNESSES, NAMES_RETRY, SECRET, Harness
 from tests.channels.contract.service import Mood
 
+pytestmark = pytest.mark.django_db
+
 
 @pytest.fixture(params=HARNESSES, ids=lambda harness: harness.kind)
 def harness(
