@@ -8,6 +8,8 @@ race. Locks: profiles (shared), keys, counters, each in their order.
 from __future__ import annotations
 
 import json
+import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -23,7 +25,7 @@ from ajo.lib import sql
 from ajo.lib.ids import uuid7
 from offers import capping, learning, ranking
 from offers.capping import Use
-from offers.models import CapCounter, SelectionStrategy
+from offers.models import CapCounter, ModelStat, SelectionStrategy
 from offers.plans import Cap, Item, Plan, Strategy, read_items
 from offers.ranking import Draw, Model, Scored
 from profiles.language import Scope
@@ -45,6 +47,11 @@ SELECT k.key, {_DECISION} FROM decision_key k JOIN decision d ON d.id = k.decisi
 """
 _READ_DECISIONS = f"SELECT {_DECISION} FROM decision d WHERE d.id = ANY(%b::uuid[])"
 _RECORD = """
+WITH counted AS (
+    INSERT INTO offer_stat AS s (offer_id, day, part, decided)
+    SELECT offer_id, %b::date, %s, n FROM unnest(%b::bigint[], %b::bigint[]) AS t(offer_id, n) ORDER BY offer_id
+    ON CONFLICT (offer_id, day, part) DO UPDATE SET decided = s.decided + excluded.decided
+)
 INSERT INTO decision (id, profile_id, policy_id, placement_id, decided_at, offers, is_fallback, is_exploration,
     model_versions, candidates)
 SELECT id, profile_id, %s, %s, %b::timestamptz, string_to_array(offers, ',')::bigint[], is_fallback, is_exploration,
@@ -528,4 +535,17 @@ def _record(cur: psycopg.Cursor[Any], plan: Plan, decided: Sequence[Decided], no
         for one in decided
     ]
     columns = [list(column) for column in zip(*rows, strict=True)]
-    cur.execute(_RECORD, [plan.policy_id, plan.placement_id, now, *columns])
+    counts = Counter(item.id for one in decided for item in one.items)
+    cur.execute(
+        _RECORD,
+        [
+            *(
+                now.astimezone(UTC).date(),
+                random.randrange(ModelStat.PARTS),
+                list(counts),
+                list(counts.values()),
+            ),
+            *(plan.policy_id, plan.placement_id, now),
+            *columns,
+        ],
+    )

@@ -178,6 +178,10 @@ class SelectionStrategy(models.Model):
         FORMULA = "formula", _("By a formula")
         LEARNED = "learned", _("Learned from what people do")
 
+    class Reward(models.TextChoices):
+        CLICKED = "clicked", _("A click")
+        CONVERTED = "converted", _("A conversion")
+
     key = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=200)
     collection = models.ForeignKey(Collection, on_delete=models.PROTECT, related_name="strategies")
@@ -195,6 +199,12 @@ class SelectionStrategy(models.Model):
     )
     propensity_weight = models.FloatField(
         default=1.0, validators=[MinValueValidator(0.0), MaxValueValidator(10.0)]
+    )
+    reward = models.CharField(
+        max_length=20,
+        choices=Reward.choices,
+        default=Reward.CLICKED,
+        help_text=_("For learned ranking: what it learns to bring about."),
     )
     exploration = models.FloatField(default=0.05, validators=[MinValueValidator(0.0), MaxValueValidator(1.0)])
 
@@ -352,6 +362,49 @@ class Decision(models.Model):
     class Meta:
         db_table = "decision"
         indexes = [models.Index(fields=["profile", "decided_at"], name="decision_profile")]
+
+
+class DecisionOutcome(models.Model):
+    """What became of a chosen offer item, each kind once: the ledger that makes sums and counts safe to repeat.
+
+    Key: (decision, offer, kind). Locks: in key order, before any sum. Met by: two that report the same.
+    """
+
+    class Kind(models.IntegerChoices):
+        SHOWN = 1, _("Shown")  # the message was sent, or a page says that it shows it
+        CLICKED = 2, _("Clicked")  # by a person, no machine
+        CONVERTED = 3, _("Converted")
+
+    pk = models.CompositePrimaryKey("decision_id", "offer_id", "kind")
+    decision = models.ForeignKey(Decision, models.DO_NOTHING, db_constraint=False, db_index=False)
+    offer = models.ForeignKey(OfferItem, models.DO_NOTHING, db_constraint=False, db_index=False)
+    kind = models.SmallIntegerField(choices=Kind.choices)
+    occurred_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "decision_outcome"
+        default_permissions = ()
+
+
+class OfferStat(models.Model):
+    """How often an offer item was decided, shown, clicked and converted on a day: counts that are only added to.
+
+    Key: (offer, day in UTC, part); parts as in ModelStat. Locks: after everything else, in key order. Met by: two
+    writers of the same part.
+    """
+
+    pk = models.CompositePrimaryKey("offer_id", "day", "part")
+    offer = models.ForeignKey(OfferItem, models.DO_NOTHING, db_constraint=False, db_index=False)
+    day = models.DateField()
+    part = models.SmallIntegerField()
+    decided = models.BigIntegerField(db_default=0)
+    shown = models.BigIntegerField(db_default=0)
+    clicked = models.BigIntegerField(db_default=0)
+    converted = models.BigIntegerField(db_default=0)
+
+    class Meta:
+        db_table = "offer_stat"
+        default_permissions = ()
 
 
 class ModelStat(models.Model):

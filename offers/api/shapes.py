@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from ajo.core.rest.serializers import IdField, Strict, WordField
-from offers.models import CappingRule, Collection, OfferItem, Placement, SelectionStrategy
+from offers.models import CappingRule, Collection, DecisionOutcome, OfferItem, Placement, SelectionStrategy
 from offers.requests import MAX_REQUEST_ID
 from profiles.language.nodes import MAX_TEXT
 from profiles.models import Channel
@@ -159,6 +159,11 @@ class StrategyFieldsSerializer(Strict):
     formula = _expression("Of ranking by a formula: the score.")
     context_weight = _expression("Of learned ranking: how well it fits the request; empty: 1.")
     value = _expression("Of learned ranking: what it is worth when taken; empty: 1.")
+    reward = serializers.ChoiceField(
+        SelectionStrategy.Reward.choices,
+        default="clicked",
+        help_text="What learned ranking learns to bring about.",
+    )
     propensity_weight = serializers.FloatField(default=1.0, min_value=0.0, max_value=10.0)
     exploration = serializers.FloatField(
         default=0.05,
@@ -268,6 +273,19 @@ class DecisionAnswerSerializer(serializers.Serializer[Any]):
     is_fallback = serializers.BooleanField()
     is_exploration = serializers.BooleanField(help_text="Ranked by lot, to learn.")
     candidates = CandidateSerializer(many=True, required=False, help_text="Of a request with `explain`.")
+
+
+class OutcomeSerializer(Strict):
+    """What became of a decision that a page or an app shows itself."""
+
+    outcome = serializers.ChoiceField([(kind.name.lower(), kind.label) for kind in DecisionOutcome.Kind])
+    offer = serializers.SlugField(
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=60,
+        help_text="Key of the item; of shown: all of them.",
+    )
 
 
 class DecisionSerializer(serializers.Serializer[Any]):

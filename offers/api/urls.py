@@ -15,5 +15,8 @@ router.register("policies", views.PolicyViewSet, basename="api-policy")
 urlpatterns = [
     path("decisions/", views.DecisionsView.as_view(), name="api-decisions"),
     path("decisions/<uuid:decision_id>/", views.DecisionView.as_view(), name="api-decision"),
+    path(
+        "decisions/<uuid:decision_id>/outcomes/", views.OutcomesView.as_view(), name="api-decision-outcomes"
+    ),
     *router.urls,
 ]

@@ -21,12 +21,13 @@ from ajo.core.rest import problems
 from ajo.core.rest.idempotency import HEADER, REPLAYED, idempotent
 from ajo.core.rest.problems import Refused
 from ajo.core.rest.views import SLUG, View, ViewSet
-from offers import authoring, requests, services
+from offers import authoring, outcomes, requests, services
 from offers.api import shapes
 from offers.decide import Candidate, Code
 from offers.models import (
     Collection,
     Decision,
+    DecisionOutcome,
     DecisionPolicy,
     OfferItem,
     Placement,
@@ -34,6 +35,7 @@ from offers.models import (
     Representation,
     SelectionStrategy,
 )
+from offers.outcomes import Taken
 from offers.requests import Answer, Call, Refusal
 from offers.wsgi import encode, refusal_document, with_header
 
@@ -375,6 +377,37 @@ class DecisionView(View):
                 "candidates": decision.candidates,
             }
         )
+
+
+@extend_schema(tags=["decisions"])
+class OutcomesView(View):
+    scopes = {"post": "offers:decide"}
+
+    @extend_schema(
+        request=shapes.OutcomeSerializer, responses={204: None}, operation_id="decisions_outcomes_create"
+    )
+    @idempotent
+    def post(self, request: Request, decision_id: UUID) -> Response:
+        """Report that what was decided is shown, or that an item of it was clicked or led to a conversion.
+
+        Each counts once, however often it is reported. What is not reported as shown within half an hour is given back
+        to the caps that count what is shown.
+        """
+        asked = self.read(shapes.OutcomeSerializer)
+        kind = DecisionOutcome.Kind[asked["outcome"].upper()]
+        decision = Decision.objects.filter(pk=decision_id).first()
+        if decision is None:
+            raise NotFound(_("There is no decision %(id)s. Check the id.") % {"id": decision_id})
+        if kind == DecisionOutcome.Kind.SHOWN:
+            outcomes.note_shown([decision_id], timezone.now())
+            return Response(status=HTTPStatus.NO_CONTENT)
+        offer = OfferItem.objects.filter(key=asked["offer"], pk__in=decision.offers).first()
+        if offer is None:
+            raise ValidationError(
+                {"offer": [_("This decision did not choose that item. Name one that it chose.")]}
+            )
+        outcomes.note_taken([Taken(decision_id, offer.pk)], kind, timezone.now())
+        return Response(status=HTTPStatus.NO_CONTENT)
 
 
 def _key_of(model: type[Model], pk: int) -> str:

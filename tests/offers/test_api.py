@@ -8,7 +8,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from ajo.core.models import AuditEvent
-from offers.models import CapCounter, Decision
+from offers.models import CapCounter, CapHold, Decision, OfferStat
 from profiles.models import AttributeDefinition
 from tests.api.support import client_with, make_person, problem, signed_in
 from tests.factories import make_profile
@@ -240,6 +240,25 @@ def test_a_repeated_request_gets_the_first_decision_and_uses_caps_once(api: APIC
     problem(post(api, "decisions/", asked_for(other, request_id="r1")), 422, "key_reused")
     assert post(client_with(), "decisions/", asked).json()["id"] != first.json()["id"]  # another caller's r1
     assert CapCounter.objects.get(rule=cap).n == 2
+
+
+def test_a_page_reports_what_it_shows_and_what_was_clicked(api: APIClient) -> None:
+    offer, other = make_offer("a"), make_offer("b", eligibility="false")
+    cap = make_cap(offer, 5, event="shown")
+    make_policy(make_strategy(offer, other))
+    url = f"decisions/{post(api, 'decisions/', asked_for(make_profile().pk)).json()['id']}/outcomes/"
+    for outcome in (
+        {"outcome": "shown"},
+        {"outcome": "clicked", "offer": "a"},
+        {"outcome": "clicked", "offer": "a"},
+    ):
+        assert post(api, url, outcome).status_code == 204
+    problem(post(api, url, {"outcome": "clicked", "offer": "b"}), 400, "invalid")
+    problem(post(api, url, {"outcome": "clicked"}), 400, "invalid")
+    stats = OfferStat.objects.filter(offer=offer).values_list("decided", "shown", "clicked")
+    assert [sum(column) for column in zip(*stats, strict=True)] == [1, 1, 1]
+    assert not CapHold.objects.exists()
+    assert CapCounter.objects.get(rule=cap).n == 1
 
 
 def test_who_may_what() -> None:
