@@ -317,6 +317,7 @@ CELERY_TASK_ROUTES = {
     "channels.tasks.close_mailings": {"queue": "bulk"},
     "ajo.core.tasks.beat_sender": {"queue": "send_email"},
     "offers.tasks.release_expired_caps": {"queue": "decide"},
+    "channels.tasks.settle_offers": {"queue": "decide"},
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
@@ -346,6 +347,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 1.0},
     },
     "step counts": {"task": "journeys.tasks.fold_step_counts", "schedule": 5.0, "options": {"expires": 5.0}},
+    "offers of messages": {
+        "task": "channels.tasks.settle_offers",
+        "schedule": 2.0,
+        "options": {"expires": 2.0},
+    },
     "expired caps": {
         "task": "offers.tasks.release_expired_caps",
         "schedule": 10.0,

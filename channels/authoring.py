@@ -18,11 +18,12 @@ from ajo.core.models import AuditEvent
 from ajo.lib.registry import UnknownKind
 from channels import addresses, checklist, devices, mime, rendering
 from channels.checklist import Authored, Check, Finding
+from channels.delivery.values import trial
 from channels.liquid import ContentError, Template, decode_values
 from channels.models import ChannelConfiguration, Content, Suppression
 from channels.providers import registry
 from channels.providers.base import Outgoing, ProviderError, Verdict
-from channels.rendering import Envelope, Sender, Shown
+from channels.rendering import Compiled, Envelope, Sender, Shown, Words
 from profiles.models import Channel, Event, Profile, ProfileEvent
 
 PROOF_MARK = "[Proof]"
@@ -49,20 +50,33 @@ class Preview:
     checks: list[Check]
 
 
-def preview(authored: Authored, values: dict[str, Any]) -> Preview:
-    """Render the words with values and go through the list of checks. Stores and sends nothing."""
+def preview(authored: Authored, values: dict[str, Any], profile_id: int | None = None) -> Preview:
+    """Render the words with values and go through the list of checks. Stores and sends nothing.
+
+    Offers are simulated for the profile, codes are samples.
+    """
     findings = checklist.findings(authored)
     broken = {finding.field for finding in findings if finding.level == "error"}
     shown, preheader = None, ""
     if broken <= {"subject"}:
         words = replace(authored.words, subject="") if broken else authored.words
         try:
-            shown = rendering.compiled(authored.channel, words).preview(values)
+            compiled = rendering.compiled(authored.channel, words)
+            values = _reached(authored.channel, words, compiled, values, profile_id)
+            shown = compiled.preview(values)
             preheader = Template(authored.words.preheader, is_html=False).render(values).strip()
         except ContentError as error:
             guilty = checklist.render_error(authored, values)
             findings.append(guilty or Finding("error", authored.body[0], str(error)))
     return Preview(shown, preheader, findings, checklist.checks(authored, shown))
+
+
+def _reached(
+    channel: int, words: Words, compiled: Compiled, values: dict[str, Any], profile_id: int | None
+) -> dict[str, Any]:
+    """The values with what else the words ask for. Raises ContentError."""
+    needs = rendering.needs(channel, words)
+    return trial(needs, compiled, values, profile_id, timezone.now()) if needs else values
 
 
 def values_for(
@@ -130,7 +144,7 @@ def send_proof(
         )
     targets = _proof_targets(configuration, address, profile_id)
     sender = Sender(configuration.sender_name, configuration.sender_address, configuration.reply_to)
-    body = _proof_body(authored, values, sender, targets[0][1])
+    body = _proof_body(authored, values, sender, targets[0][1], profile_id)
     _count_proof(content, configuration, address=address, now=now, user=user, profile_id=profile_id)
     key = uuid4().hex
     outgoing = [
@@ -189,7 +203,9 @@ def _proof_targets(
     return [(0, address if configuration.channel == Channel.EMAIL else normal)]
 
 
-def _proof_body(authored: Authored, values: dict[str, Any], sender: Sender, address: str) -> bytes:
+def _proof_body(
+    authored: Authored, values: dict[str, Any], sender: Sender, address: str, profile_id: int | None
+) -> bytes:
     if errors := [finding for finding in checklist.findings(authored) if finding.level == "error"]:
         raise ProofRefused(f"These words cannot be sent yet. {errors[0]}", field=errors[0].field)
     words = authored.words
@@ -206,7 +222,8 @@ def _proof_body(authored: Authored, values: dict[str, Any], sender: Sender, addr
             message_id=make_msgid("proof", domain=domain or None),
             date=format_datetime(timezone.now()),
         )
-        return rendering.compiled(authored.channel, words).render(values, envelope)
+        compiled = rendering.compiled(authored.channel, words)
+        return compiled.render(_reached(authored.channel, words, compiled, values, profile_id), envelope)
     except ContentError as error:
         raise ProofRefused(f"These words cannot be rendered. {error}") from error
 

@@ -11,7 +11,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from io import StringIO
 from typing import Any, TextIO
 
@@ -30,6 +30,9 @@ from liquid.template import BoundTemplate
 from liquid.token import Token
 from liquid.undefined import UNDEFINED, Undefined
 from markupsafe import escape
+
+from channels import html
+from channels.reaching import LOOKUPS, AuthoredHtml, CodeTag, Needs, OfferTag, needs_of
 
 MAX_SOURCE = 64 * 1024
 MAX_OUTPUT = 1024 * 1024
@@ -178,6 +181,8 @@ class _OutputNode(OutputNode):
         if type(value) is str:
             # The search is cheaper than a copy, and most values have nothing to escape.
             return escape(value) if context.autoescape and _SPECIAL.search(value) else value
+        if type(value) is AuthoredHtml and not context.autoescape:
+            return html.to_text(value)
         return to_liquid_string(value, context.autoescape)
 
 
@@ -288,6 +293,8 @@ class Environment(liquid.Environment):
         self.add_tag(_Content)
         self.add_tag(_Output)
         self.add_tag(_For)
+        self.add_tag(OfferTag)
+        self.add_tag(CodeTag)
         self.filters["json"] = _json
         for name, function in self.filters.items():
             self.filters[name] = _bounded(name, function)
@@ -320,6 +327,11 @@ class Template:
         self._is_html = is_html
         self.parts: tuple[str | Node, ...] = tuple(_parts(self._bound.nodes))
 
+    @cached_property
+    def needs(self) -> Needs:
+        """What has to be found out before it can be rendered."""
+        return needs_of(self._bound.nodes, Context(self._bound), self.names())
+
     def names(self) -> set[str]:
         """The names that it does not define itself."""
         return set(self._bound.analyze().globals)
@@ -331,7 +343,7 @@ class Template:
             if name not in self._bound.env.filters:
                 yield f"Line {self._line(spans[0].index)}: there is no filter named {name}. {_did_you_mean(name)}"
         for name, variables in analysis.globals.items():
-            if name not in ROOTS and name not in ADDRESSES:
+            if name not in ROOTS and name not in ADDRESSES and name != LOOKUPS:
                 line = self._line(variables[0].span.index)
                 yield (
                     f"Line {line}: {name} is not known here and would stay empty."

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from channels.providers import registry
+from offers.models import Decision
 from profiles.models import Channel, Profile
 
 # A line break in a header would let its author write headers of his own.
@@ -437,6 +438,41 @@ class MessageCount(models.Model):
     class Meta:
         db_table = "message_count"
         indexes = [models.Index(fields=["day"], name="message_count_day")]
+
+
+class MessageDecision(models.Model):
+    """Which decision a message shows in a slot (policy and placement) of its content, by the slot's number.
+
+    Key: (message, number). Inserted by the sender before it renders, never changed: rendered again, a message shows the
+    same. Met by: nobody; a reservation parts two senders.
+    """
+
+    pk = models.CompositePrimaryKey("message_id", "number")
+    message = models.ForeignKey(
+        Message, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="decisions"
+    )
+    number = models.SmallIntegerField()
+    decision = models.ForeignKey(Decision, models.DO_NOTHING, db_constraint=False, db_index=False)
+
+    class Meta:
+        db_table = "message_decision"
+        default_permissions = ()
+
+
+class MessageOfferDue(models.Model):
+    """A message that shows offers and is not settled: whether it went out decides what its caps count.
+
+    Key: message. Locks: picked with SKIP LOCKED before any cap. Met by: two that settle (one skips). Deleted when the
+    message is through.
+    """
+
+    message = models.OneToOneField(
+        Message, models.DO_NOTHING, db_constraint=False, primary_key=True, related_name="+"
+    )
+
+    class Meta:
+        db_table = "message_offer_due"
+        default_permissions = ()
 
 
 class Suppression(models.Model):

@@ -16,6 +16,7 @@ from ajo.core.models import AuditEvent
 from ajo.lib import lifecycle
 from channels import addresses, checklist, mjml, rendering
 from channels.delivery import outbox
+from channels.delivery.values import unmet
 from channels.models import Content, ContentVersion, Message, MessageClass, Suppression, Variant
 from channels.tracking.feedback import RESUBSCRIBED, UNSUBSCRIBED
 from profiles import own_events
@@ -203,6 +204,9 @@ def content_problems(version: ContentVersion) -> list[str]:
         for finding in checklist.findings(authored_words(variant)):
             if finding.level == "error":
                 found.append(f"Variant {name}: {finding}" if name else str(finding))
+        authored = authored_words(variant)
+        missing = unmet(rendering.needs(authored.channel, authored.words))
+        found += [f"Variant {name}: {problem}" if name else problem for problem in missing]
     return found
 
 

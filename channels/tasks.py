@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from functools import partial
 
 from celery import shared_task
 from django.utils import timezone
 
 from ajo.lib import claiming, doorbell, sql
-from channels import counting, delivery, mailings
+from channels import counting, delivery, mailings, shown_offers
 from profiles.models import Channel
 
 logger = logging.getLogger(__name__)
@@ -58,3 +59,16 @@ def close_mailings() -> None:
     """Complete the files of direct mail."""
     with sql.outage_in_a_line(logger):
         mailings.close_mailings(timezone.now())
+
+
+@shared_task(ignore_result=True)
+def settle_offers() -> None:
+    """Tell offers which messages that show them went out."""
+    with sql.outage_in_a_line(logger):
+        if not claiming.drain(lambda: shown_offers.settle(_now())).is_empty:
+            doorbell.ring(settle_offers.name)
+
+
+def _now() -> datetime:
+    with sql.cursor() as cur:
+        return sql.database_now(cur)

@@ -40,6 +40,10 @@ _CLAIM_KEYS = """
 INSERT INTO decision_key (key, decision_id) SELECT * FROM unnest(%b::uuid[], %b::uuid[]) AS t(key, id) ORDER BY key
 ON CONFLICT (key) DO NOTHING RETURNING key
 """
+_SET_KEYS = """
+INSERT INTO decision_key (key, decision_id) SELECT * FROM unnest(%b::uuid[], %b::uuid[]) AS t(key, id) ORDER BY key
+ON CONFLICT (key) DO UPDATE SET decision_id = excluded.decision_id
+"""
 _DECISION = """d.id, d.profile_id, d.policy_id, d.placement_id, d.decided_at, d.offers, d.is_fallback, d.is_exploration,
     d.model_versions::text AS model_versions, d.candidates::text AS candidates"""
 _READ_KEYS = f"""
@@ -59,6 +63,10 @@ SELECT id, profile_id, %s, %s, %b::timestamptz, string_to_array(offers, ',')::bi
 FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::bool[], %b::bool[], %b::text[], %b::text[])
     AS t(id, profile_id, offers, is_fallback, is_exploration, model_versions, candidates)
 """
+
+
+NOBODY = 0
+"""The profile of whom nothing is known, for simulations."""
 
 
 class Code:
@@ -155,9 +163,12 @@ def decide(
 
 
 def simulate(asks: Sequence[Ask], plan: Plan, now: datetime) -> list[Decided | None]:
-    """What `decide` would answer now if nobody else asked, keys aside: nothing is recorded and no cap is used."""
+    """What `decide` would answer now if nobody else asked, keys aside: nothing is recorded and no cap is used.
+
+    It can also be asked for NOBODY.
+    """
     with sql.cursor() as cur:
-        documents = _read_profiles(cur, asks, plan, is_locked=False)
+        documents = {NOBODY: {}, **_read_profiles(cur, asks, plan, is_locked=False)}
         people = [_Person(uuid7(), ask) if ask.profile_id in documents else None for ask in asks]
         found = [one for one in people if one is not None]
         batch = _gather(cur, [one.profile_id for one in found], plan, now, documents)
@@ -259,6 +270,20 @@ def _answer(one: _Person, decided: Mapping[UUID, Decided], stored: Mapping[UUID,
     if one.id in decided or one.ask.key is None:
         return decided[one.id]
     return stored[one.ask.key]
+
+
+def decisions_of(keys: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Key → the decision that answers it; without keys that nobody asked with. One statement."""
+    with sql.cursor() as cur:
+        cur.execute("SELECT key, decision_id FROM decision_key WHERE key = ANY(%b::uuid[])", [list(keys)])
+        return dict(cur.fetchall())
+
+
+def set_keys(decisions: Mapping[UUID, UUID]) -> None:
+    """Let these keys be answered with these decisions from now on, whatever answered them before. One statement."""
+    if decisions:
+        with sql.cursor() as cur:
+            cur.execute(_SET_KEYS, [list(decisions), list(decisions.values())])
 
 
 def recall(decision_ids: Sequence[UUID], plan: Plan) -> dict[UUID, Decided]:

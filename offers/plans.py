@@ -156,6 +156,7 @@ class Plan:
 
     policy_id: int
     placement_id: int
+    content_type: str
     items: int
     strategies: Sequence[Strategy]
     fallback: Item | None
@@ -218,6 +219,7 @@ def read_plan(policy_key: str, placement_key: str, now: datetime) -> Plan:
     return Plan(
         policy_id=policy.pk,
         placement_id=placement.pk,
+        content_type=placement.content_type,
         items=policy.items,
         strategies=[_strategy(one, members[one.collection_id], catalog) for one in strategies],
         fallback=items.get(policy.fallback_id) if policy.fallback_id else None,

@@ -149,7 +149,7 @@ class ContentViewSet(ViewSet):
             text=words["text"],
         )
         values = self._values(self.get_object(), asked)
-        found = authoring.preview(authored, values)
+        found = authoring.preview(authored, values, asked["profile"])
         shown = found.shown
         return Response(
             {

@@ -140,6 +140,8 @@ class Loaded(NamedTuple):
     is_held: bool
     message_class: int
     channel: int
+    cause_kind: int
+    cause_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,7 +373,7 @@ _IS_HELD = """EXISTS (SELECT FROM send_hold h WHERE h.scope = %(everything)s
 _LOAD = f"""
 SELECT m.id, m.profile_id, m.state, m.lease_until <= clock_timestamp() AS is_lease_over, m.lease_until,
     m.configuration_id, m.variant_id, m.event_id, m.context::text AS context, m.attempt, m.created_at,
-    p.attributes::text AS attributes, {_IS_HELD} AS is_held, m.message_class, m.channel
+    p.attributes::text AS attributes, {_IS_HELD} AS is_held, m.message_class, m.channel, m.cause_kind, m.cause_id
 FROM message m LEFT JOIN profile p ON p.id = m.profile_id
 WHERE m.id = ANY(%(ids)b::bigint[]) ORDER BY m.id
 """

@@ -23,7 +23,7 @@ from django.conf import settings
 from ajo.lib import sql
 from ajo.lib.chaos import point
 from ajo.lib.registry import UnknownKind
-from channels import addresses, devices
+from channels import addresses, devices, rendering
 from channels.delivery import outbox, values
 from channels.delivery.outbox import Candidate, Loaded, Result, State
 from channels.delivery.quiet import keep_quiet
@@ -33,6 +33,7 @@ from channels.liquid import ContentError
 from channels.models import ChannelConfiguration, MessageClass, Variant
 from channels.providers import registry
 from channels.providers.base import Outgoing, Provider, ProviderError, Receipt, Verdict
+from channels.reaching import Needs
 from channels.rendering import Compiled, Envelope, Sender, Words, compile_words, make_message_id
 from channels.tracking import links, tokens
 from profiles.models import Channel
@@ -137,13 +138,18 @@ def _is_repeatable(message: Loaded, now: datetime) -> bool:
     return (now - message.created_at).total_seconds() < provider.idempotency_window
 
 
-def _gather(channel: int, messages: Sequence[Loaded], now: datetime, ends_at: float) -> _Batch:
+def _gather(
+    channel: int, messages: Sequence[Loaded], now: datetime, ends_at: float, *, is_trial: bool = False
+) -> _Batch:
     configurations = ChannelConfiguration.objects.in_bulk({message.configuration_id for message in messages})
     compiled: dict[int, Compiled] = {}
+    needs: dict[int, Needs] = {}
     broken: dict[int, str] = {}
     for pk, variant in Variant.objects.in_bulk({message.variant_id for message in messages}).items():
         try:
-            compiled[pk] = compile_words(channel, Words.of(variant), tokens.public_url())
+            words = Words.of(variant)
+            compiled[pk] = compile_words(channel, words, tokens.public_url())
+            needs[pk] = rendering.needs(channel, words)
         except ContentError as error:
             broken[pk] = str(error)
     links.keep((pk, each.links) for pk, each in compiled.items())
@@ -154,7 +160,7 @@ def _gather(channel: int, messages: Sequence[Loaded], now: datetime, ends_at: fl
         configurations=configurations,
         compiled=compiled,
         broken=broken,
-        values=values.gather(messages, compiled, now),
+        values=values.gather(messages, compiled, needs, now, is_trial=is_trial),
         devices=_devices(messages, configurations) if channel == Channel.PUSH else {},
         ends_at=ends_at,
     )
@@ -400,7 +406,7 @@ def source(message_id: int, at: datetime) -> bytes:
     Raises ContentError, with a sentence, when it cannot be rendered.
     """
     (message,) = outbox.load([message_id])
-    batch = _gather(message.channel, [message], at, ends_at=0.0)
+    batch = _gather(message.channel, [message], at, ends_at=0.0, is_trial=True)
     configuration = batch.configurations.get(message.configuration_id)
     if configuration is None:
         raise ContentError(

@@ -7,10 +7,12 @@ dropped, not collected. One module for each channel; `compile_words` is the way 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
 from channels.liquid import ContentError
+from channels.reaching import Needs
 from channels.rendering import direct_mail, email, push, sms, webhook
 from channels.rendering.base import LABELS, Compiled, Envelope, Sender, Shown, Words, compile_field
 from channels.rendering.email import CompiledEmail, has_way_out, make_message_id
@@ -30,6 +32,7 @@ __all__ = [
     "compiled",
     "has_way_out",
     "make_message_id",
+    "needs",
     "problems",
 ]
 
@@ -75,6 +78,17 @@ def compile_words(channel: int, words: Words, tracked_at: str = "") -> Compiled:
 def compile_email(words: Words, tracked_at: str = "") -> CompiledEmail:
     """An email, whose preview has HTML. Raises ContentError."""
     return CompiledEmail(words, tracked_at)
+
+
+@lru_cache(maxsize=256)
+def needs(channel: int, words: Words) -> Needs:
+    """What has to be found out for these words before they can be rendered for somebody."""
+    form = _FORMS.get(channel)
+    found = []
+    for field, source in _sources(form, words) if form else ():
+        with suppress(ContentError):  # it is told when the words are compiled
+            found.append(compile_field(field, source).needs)
+    return Needs.all(found)
 
 
 def problems(words: Words, channel: int = Channel.EMAIL) -> list[str]:

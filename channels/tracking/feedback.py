@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from ajo.lib import sql
 from channels.models import CauseKind
@@ -36,6 +37,14 @@ LEFT JOIN channels_link l ON l.variant_id = m.variant_id AND l.number = %(link)s
 READ = f"{_READ} WHERE m.id = %(id)s"
 READ_MANY = f"{_READ} WHERE m.id = ANY(%(ids)b::bigint[])"
 
+READ_OFFER = """
+SELECT d.id, o.id, o.key, r.link_url
+FROM message_decision md JOIN decision d ON d.id = md.decision_id
+JOIN offers_offeritem o ON o.id = d.offers[%(place)s]
+JOIN offers_representation r ON r.offer_id = o.id AND r.placement_id = d.placement_id
+WHERE md.message_id = %(id)s AND md.number = %(number)s
+"""
+
 
 class Sent(NamedTuple):
     """A message as its feedback describes it. `url` is that of the link that was asked for."""
@@ -60,6 +69,15 @@ class Sent(NamedTuple):
     url: str | None
 
 
+class ShownOffer(NamedTuple):
+    """An item of a decision that a message shows, and where it leads."""
+
+    decision_id: UUID
+    offer_id: int
+    key: str
+    url: str
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One request for a pixel or a link of a message."""
@@ -67,7 +85,9 @@ class Visit:
     at: datetime
     machine_reason: str
     agent: str
-    link: int | None = None
+    link: int | str | None = None
+    """The number of the link; of an offer's, its slot and place."""
+    offer: ShownOffer | None = None
 
 
 def visited(sent: Sent, visit: Visit) -> OwnEvent:
@@ -75,6 +95,12 @@ def visited(sent: Sent, visit: Visit) -> OwnEvent:
     properties = describe(sent)
     if visit.link is not None:
         properties |= {"link": visit.link, "url": sent.url}
+    if visit.offer is not None:
+        properties |= {
+            "offer": visit.offer.key,
+            "offer_id": str(visit.offer.offer_id),
+            "decision_id": str(visit.offer.decision_id),
+        }
     properties |= {
         "is_machine": bool(visit.machine_reason),
         "machine_reason": visit.machine_reason,

@@ -110,7 +110,9 @@ def _is_trackable(url: str, known: set[str]) -> bool:
         if "{" not in url:
             return True
     try:
-        return _template(_unescaped(url)).names() <= known
+        template = _template(_unescaped(url))
+        # What an offer links to is counted by an address that it brings along; a code is not told twice.
+        return template.names() <= known and not template.needs
     except ContentError:  # it is told with its line when the whole text is compiled
         return False
 

@@ -94,10 +94,10 @@ class Bursts:
 
     def __init__(self, size: int = 10_000) -> None:
         self._size = size
-        self._last: OrderedDict[int, tuple[int, datetime]] = OrderedDict()
+        self._last: OrderedDict[int, tuple[int | str, datetime]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def is_burst(self, message_id: int, link: int, at: datetime) -> bool:
+    def is_burst(self, message_id: int, link: int | str, at: datetime) -> bool:
         """Whether another link of the message was clicked less than BURST_WITHIN ago. Notes the click."""
         with self._lock:
             last = self._last.pop(message_id, None)

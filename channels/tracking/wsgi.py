@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +33,8 @@ PREFIX: Final = "/t/"
 POOL_SIZE: Final = 4
 _LOOKUP_SECONDS: Final = 2.0
 _MAX_LINK: Final = 32_767
+_OFFER: Final = re.compile(r"([0-9]{1,3})-([0-9]{1,2})", re.ASCII)
+"""A slot of the message's content and a place in its decision."""
 _RETRY_AFTER: Final = ("Retry-After", "5")
 PIXEL: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
 
@@ -74,6 +77,8 @@ class Door:
         match environ["PATH_INFO"].removeprefix(PREFIX).split("/"):
             case ["o", token]:
                 return self._open(environ, token)
+            case ["c", token, place] if offer := _OFFER.fullmatch(place):
+                return self._offer_click(environ, token, int(offer[1]), int(offer[2]))
             case ["c", token, number] if number.isdecimal() and number.isascii() and len(number) <= 5:
                 return self._click(environ, token, int(number))
         return _unknown()
@@ -124,6 +129,42 @@ class Door:
             )
         return Answer(HTTPStatus.FOUND, [("Location", address), *pages.HEADERS.items()])
 
+    def _offer_click(self, environ: WSGIEnvironment, token: str, number: int, place: int) -> Answer:
+        message_id = tokens.tracked_message(token)
+        if message_id is None:
+            return _unknown()
+        try:
+            sent = self._read(message_id, link=None)
+            offer = self._read_offer(message_id, number, place)
+            if sent is None or offer is None:
+                return _unknown()
+            self._record(environ, sent._replace(url=offer.url), link=f"{number}-{place}", offer=offer)
+        except Unavailable:
+            return _page(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                _("One moment, please"),
+                _("We cannot look up where this link leads right now. Please try again in a few seconds."),
+                _RETRY_AFTER,
+            )
+        except Exception:
+            logger.exception("A click on an offer in message %s failed.", message_id)
+            return _page(
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                _("Something went wrong"),
+                _("We could not open this link. Please try it again later."),
+            )
+        address = links.web_address(offer.url)
+        if address is None:
+            return _unknown()
+        return Answer(HTTPStatus.FOUND, [("Location", address), *pages.HEADERS.items()])
+
+    def _read_offer(self, message_id: int, number: int, place: int) -> feedback.ShownOffer | None:
+        with unavailable_when_lost(), self._pool.connection(_LOOKUP_SECONDS) as connection:
+            row = connection.execute(
+                feedback.READ_OFFER, {"id": message_id, "number": number, "place": place + 1}
+            ).fetchone()
+        return None if row is None else feedback.ShownOffer._make(row)
+
     def _read(self, message_id: int, *, link: int | None) -> feedback.Sent | None:
         with unavailable_when_lost(), self._pool.connection(_LOOKUP_SECONDS) as connection:
             row = connection.execute(
@@ -144,7 +185,14 @@ class Door:
             "brand": {"name": name, "address": address},
         }
 
-    def _record(self, environ: WSGIEnvironment, sent: feedback.Sent, *, link: int | None) -> None:
+    def _record(
+        self,
+        environ: WSGIEnvironment,
+        sent: feedback.Sent,
+        *,
+        link: int | str | None,
+        offer: feedback.ShownOffer | None = None,
+    ) -> None:
         at = datetime.now(UTC)
         reason = machines.machine_reason(
             method=environ["REQUEST_METHOD"],
@@ -156,7 +204,7 @@ class Door:
         is_burst = link is not None and self._bursts.is_burst(sent.id, link, at)
         reason = reason or (machines.BURST if is_burst else "")
         agent = machines.agent_class(environ.get("HTTP_USER_AGENT", ""))
-        self._recorder.store([feedback.visited(sent, feedback.Visit(at, reason, agent, link))])
+        self._recorder.store([feedback.visited(sent, feedback.Visit(at, reason, agent, link, offer))])
 
 
 def _decoded(text: str | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from channels import delivery, services
 from channels.models import ChannelConfiguration, Link, Message, MessageClass, Variant
 from channels.tracking import feedback, tokens, wsgi
 from channels.tracking.feedback import CLICKED, OPENED
+from offers.models import DecisionOutcome, ModelStat, Representation
 from profiles.ingest.writer import SESSION
 from profiles.models import Channel, Consent, Event, Profile, ProfileEvent
 from profiles.own_events import Recorder
@@ -27,6 +28,7 @@ from profiles.stream import take_batch
 from tests import factories
 from tests.factories import NOW, make_profile
 from tests.mailbox import Mailbox
+from tests.offers.helpers import make_offer, make_policy, make_strategy
 from tests.support import count_statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -534,3 +536,67 @@ def test_the_web_application_sends_each_address_to_its_door(monkeypatch: pytest.
     monkeypatch.setattr(wsgi, "door", lambda: lambda environ, start_response: [b"tracking"])
     environ = {"PATH_INFO": "/t/o/x", "REQUEST_METHOD": "GET"}
     assert list(web.application(environ, lambda *_: lambda data: None)) == [b"tracking"]
+
+
+# --- offers --------------------------------------------------------------------------------------------------
+
+
+def test_a_click_on_an_offer_leads_to_its_page_and_counts_for_it_once(
+    queue: Queue, service: Any, public: Public, variant: Variant, settings: Any
+) -> None:
+    first, second = make_offer("first", priority=2), make_offer("second")
+    for offer in (first, second):
+        Representation.objects.filter(offer=offer).update(
+            link_url=f"https://shop.example/{offer.key}?a=1&b=2"
+        )
+    make_policy(
+        make_strategy(first, second, method="learned", exploration=0.0, propensity_weight=0.0), items=2
+    )
+    variant.html = (
+        '<p>{% offer "front-page" placement: "hero" %}<a href="{{ offer.link_url }}">{{ offer.key }}</a>{% endoffer %}'
+        '<a href="{{ unsubscribe_url }}">Leave</a></p>'
+    )
+    variant.save()
+    queue(make_profile("ada"))
+    delivery.take_batch(Channel.EMAIL, now=NOW)
+    Message.objects.update(sent_at=NOW)
+    (call,) = service.calls
+    body = call.body.replace(b"=\r\n", b"").replace(b"=3D", b"=").decode()
+    paths = re.findall(r'href="([^"]*/t/c/[^"]*)"', body)
+    assert [path.rpartition("/")[2] for path in paths] == ["0-0", "0-1"]
+
+    answers = [public.get(paths[1]), public.get(paths[1])]
+
+    assert {(one.status, one.headers["Location"]) for one in answers} == {
+        (302, "https://shop.example/second?a=1&b=2")
+    }
+    for path in (paths[1][:-1] + "2", paths[1][:-3] + "7-0", paths[1][:-3] + "0-99"):
+        assert public.get(path).status == 404
+    while take_batch():
+        pass
+    clicked = Event.objects.filter(event_type__name=CLICKED)
+    assert {(one.properties["offer"], one.properties["link"]) for one in clicked} == {("second", "0-1")}
+    assert list(DecisionOutcome.objects.values_list("offer__key", "kind")) == [
+        ("second", DecisionOutcome.Kind.CLICKED.value)
+    ]
+    assert sum(ModelStat.objects.filter(offer=second).values_list("r", flat=True)) == 1
+    assert not ModelStat.objects.filter(offer=first).exists()
+
+
+def test_a_machines_click_on_an_offer_teaches_nothing(
+    queue: Queue, service: Any, public: Public, variant: Variant
+) -> None:
+    offer = make_offer("first")
+    Representation.objects.update(link_url="https://shop.example/")
+    make_policy(make_strategy(offer, method="learned"))
+    variant.html = (
+        '{% offer "front-page" placement: "hero" %}<a href="{{ offer.link_url }}">x</a>{% endoffer %}'
+    )
+    variant.save()
+    queue(make_profile("ada"))
+    delivery.take_batch(Channel.EMAIL, now=NOW)
+    path = re.findall(rb'href=3D"([^"]*)"', service.calls[0].body.replace(b"=\r\n", b""))[0].decode()
+    assert public.get(path, agent="python-requests/2.32").status == 302
+    while take_batch():
+        pass
+    assert not DecisionOutcome.objects.exists()
