@@ -6,13 +6,14 @@ message while holding a run.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import models, transaction
+from django.db import OperationalError, models, transaction
 
 from ajo.core.models import AuditEvent
 from ajo.lib import doorbell, sql
@@ -25,8 +26,9 @@ from channels.models import CauseKind, ChannelConfiguration, Message, SendHold, 
 from profiles.audiences.services import hold_stream
 from profiles.models import Audience
 
+logger = logging.getLogger(__name__)
+
 State = CampaignRun.State
-Kind = CampaignRun.Kind
 FREEZE_TASK = "campaigns.tasks.freeze_recipients"
 CATCH_UP = timedelta(hours=1)
 """How late a run may begin. What was due earlier while nothing worked is recorded as skipped."""
@@ -113,11 +115,18 @@ def start_due_runs(now: datetime) -> int:
     )
     begun = 0
     for campaign_id in list(due.order_by("next_run_at").values_list("pk", flat=True)[:100]):
-        with transaction.atomic():
-            hold_stream()
-            campaign = due.select_for_update(skip_locked=True, of=("self",)).filter(pk=campaign_id).first()
-            if campaign is not None:
-                begun += _start(campaign, now)
+        try:
+            with transaction.atomic():
+                hold_stream()
+                campaign = (
+                    due.select_for_update(skip_locked=True, of=("self",)).filter(pk=campaign_id).first()
+                )
+                if campaign is not None:
+                    begun += _start(campaign, now)
+        except OperationalError:
+            raise
+        except Exception:  # whatever is wrong with one campaign, the others begin in time
+            logger.exception("The campaign %s could not begin its run.", campaign_id)
     return begun
 
 

@@ -124,10 +124,10 @@ _WALK_OF_MESSAGE = f"CASE WHEN m.cause_kind = {CauseKind.JOURNEY_INSTANCE.value}
 _MESSAGES = f"""
 SELECT x.*, d.due_at, content.name AS content, v.subject, g.sender_name, g.sender_address,
     k.changed_at AS opted_out_at, s.created_at AS suppressed_at, s.reason AS suppressed_for,
-    e.properties::text AS properties
+    e.properties::text AS properties, coalesce(campaign.name, notice.name) AS author, notice.id IS NOT NULL AS is_notice
 FROM (
-    SELECT m.id, m.created_at, m.profile_id, m.cause_kind, m.cause_id, m.visit, m.message_class, m.channel, m.state,
-        m.reason, m.address, m.sent_at, m.attempt, m.event_id, m.context::text AS context, m.variant_id,
+    SELECT m.id, m.created_at, m.profile_id, m.cause_kind, m.cause_id, m.origin_id, m.visit, m.message_class, m.channel,
+        m.state, m.reason, m.address, m.sent_at, m.attempt, m.event_id, m.context::text AS context, m.variant_id,
         m.configuration_id, {_WALK_OF_MESSAGE} AS walk
     FROM message m
     WHERE m.profile_id = ANY(%(profile_ids)b::bigint[])
@@ -141,6 +141,10 @@ LEFT JOIN channels_channelconfiguration g ON g.id = x.configuration_id
 LEFT JOIN consent k ON k.profile_id = %(profile_id)s AND k.channel = x.channel AND k.state = %(opted_out)s
 LEFT JOIN suppression s ON s.channel = x.channel AND s.address = lower(btrim(x.address))
 LEFT JOIN event e ON e.id = x.event_id
+LEFT JOIN campaign_run run ON x.cause_kind = %(campaign_run)s AND run.id = x.cause_id
+LEFT JOIN campaign ON campaign.id = CASE x.cause_kind WHEN %(api_request)s THEN x.origin_id ELSE run.campaign_id END
+LEFT JOIN notice_sending ON notice_sending.run_id = run.id
+LEFT JOIN notice ON notice.id = notice_sending.notice_id
 """
 _FEEDBACK = """
 SELECT pe.occurred_at, t.name, e.properties::text
@@ -257,7 +261,12 @@ class _Gathering:
         self._cur.execute(
             _MESSAGES,
             self._bounds(_WALK)
-            | {"profile_id": self._profile_id, "opted_out": Consent.State.OPTED_OUT.value},
+            | {
+                "profile_id": self._profile_id,
+                "opted_out": Consent.State.OPTED_OUT.value,
+                "campaign_run": CauseKind.CAMPAIGN_RUN.value,
+                "api_request": CauseKind.API_REQUEST.value,
+            },
         )
         for row in self._cur:
             position = (_us(row.created_at), _WALK, row.walk, row.visit, row.id)
@@ -331,7 +340,8 @@ class _Gathering:
             id=row.id,
             created_at=row.created_at,
             profile_id=row.profile_id,
-            cause_kind=row.cause_kind,
+            cause_kind=CauseKind.NOTICE if row.is_notice else row.cause_kind,
+            author=row.author,
             cause_id=row.cause_id,
             visit=row.visit,
             message_class=row.message_class,

@@ -374,6 +374,8 @@ class MessageRow(NamedTuple):
     created_at: datetime
     profile_id: int
     cause_kind: int
+    author: str | None
+    """The name of the campaign or notice."""
     cause_id: int
     visit: int
     message_class: int
@@ -406,7 +408,7 @@ def of_message(row: MessageRow, answers: Sequence[FeedbackRow], key: str, zone: 
         said.insert(0, f"“{row.subject}”")
     said.append(
         _("A %(class)s message, caused by %(cause)s.") % {
-            "class": MessageClass(row.message_class).label.lower(), "cause": _CAUSES[CauseKind(row.cause_kind)]
+            "class": MessageClass(row.message_class).label.lower(), "cause": _cause(row)
         }
     )  # fmt: skip
     return Entry(
@@ -424,6 +426,16 @@ def of_message(row: MessageRow, answers: Sequence[FeedbackRow], key: str, zone: 
     )
 
 
+def _cause(row: MessageRow) -> str:
+    kind = CauseKind(row.cause_kind)
+    return str(_AUTHORED[kind]) % {"name": row.author} if row.author else str(_CAUSES[kind])
+
+
+_AUTHORED = {
+    CauseKind.CAMPAIGN_RUN: gettext_lazy("the campaign “%(name)s”"),
+    CauseKind.API_REQUEST: gettext_lazy("a call of the campaign “%(name)s”"),
+    CauseKind.NOTICE: gettext_lazy("the notice “%(name)s”"),
+}
 _CAUSES = {
     CauseKind.JOURNEY_INSTANCE: gettext_lazy("a journey"),
     CauseKind.CAMPAIGN_RUN: gettext_lazy("a campaign"),

@@ -194,6 +194,15 @@ def test_more_than_an_hour_late_nothing_is_run() -> None:
     assert campaign.next_run_at is None
 
 
+def test_a_campaign_that_cannot_begin_does_not_hold_up_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    audience = make_list("buyers", make_people(1))
+    make_campaign(audience, key="broken", pinned_version=None, next_run_at=NOW - timedelta(minutes=1))
+    good = make_campaign(audience, key="good")
+    assert runs.start_due_runs(NOW) == 1
+    assert good.runs.count() == 1
+    assert "could not begin its run" in caplog.text
+
+
 def test_a_schedule_with_a_count_ends_after_that_many_runs() -> None:
     campaign = make_campaign(make_list("buyers", make_people(1)), schedule=DAILY | {"count": 2})
     for day in range(4):
