@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -128,8 +129,11 @@ def update_attributes(
     news = [_encoder.encode(attributes).decode() for attributes in updates.values()]
     with sql.cursor() as cur:
         cur.execute(_UPDATE_ATTRIBUTES, [list(updates), news, at, MAX_KEY_LENGTH, at, MAX_ATTRIBUTES])
-        attributes = {key for news_of_one in updates.values() for key in news_of_one}
-        audiences.react(cur, audiences.News({id: (hops or {}).get(id, 0) for id in updates}, attributes), now)
+        told: dict[str, set[int]] = defaultdict(set)
+        for profile_id, news_of_one in updates.items():
+            for key in news_of_one:
+                told[key].add(profile_id)
+        audiences.react(cur, audiences.News({id: (hops or {}).get(id, 0) for id in updates}, told), now)
 
 
 def profiles_by_identity(namespace: int, values: Iterable[str]) -> dict[str, int]:

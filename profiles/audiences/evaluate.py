@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from profiles import own_events
 from profiles.audiences import ENTERED, LEFT
 from profiles.audiences.rules import Rule, compile_rule
 from profiles.catalog import read_catalog
-from profiles.language import Catalog, Columns, change_to_sql, changes_with_time, condition_to_sql
+from profiles.language import Catalog, Columns, Tallies, change_to_sql, changes_with_time, condition_to_sql
 from profiles.own_events import OwnEvent
 
 AT_ONCE = 50
@@ -25,7 +25,7 @@ _COLUMNS = Columns("p.attributes", profile_id="p.id", history_ids="p.history_ids
 _ACTIVE = (
     "SELECT id, key, kind, rule, evaluated_at IS NOT NULL FROM audience WHERE state = 'active' ORDER BY id"
 )
-_TYPES = "SELECT name FROM profiles_eventtype WHERE id = ANY(%b::bigint[])"
+_TYPES = "SELECT id, name FROM profiles_eventtype WHERE id = ANY(%b::bigint[])"
 # The profiles are locked by an earlier statement, so this one sees what their last holder wrote.
 _DELTAS = """
 WITH RECURSIVE lineage AS (
@@ -37,31 +37,40 @@ person AS MATERIALIZED (
     SELECT p.id, p.attributes, p.id || coalesce(f.ids, '{{}}') AS history_ids
     FROM profile p LEFT JOIN former f ON f.id = p.id
     WHERE p.id = ANY(%(profile_ids)b::bigint[]) AND p.merged_into IS NULL),
+{tallies}
 evaluated AS MATERIALIZED (
     SELECT v.audience_id, p.id AS profile_id, v.is_member, v.recheck_at
-    FROM person p CROSS JOIN LATERAL (VALUES {rules}) AS v(audience_id, is_member, recheck_at)),
+    FROM person p {joined} CROSS JOIN LATERAL (VALUES {rules}) AS v(audience_id, is_member, recheck_at)),
+member AS MATERIALIZED (
+    SELECT audience_id, profile_id, entered_at, ctid AS place FROM audience_membership
+    WHERE profile_id = ANY(%(profile_ids)b::bigint[]) AND audience_id = ANY(%(audience_ids)b::bigint[])),
+changed AS MATERIALIZED (
+    SELECT e.audience_id, e.profile_id, e.is_member, m.entered_at, m.place
+    FROM evaluated e LEFT JOIN member m USING (audience_id, profile_id)
+    WHERE e.is_member <> (m.place IS NOT NULL)),
 departed AS (
-    DELETE FROM audience_membership m USING evaluated e
-    WHERE m.audience_id = e.audience_id AND m.profile_id = e.profile_id AND NOT e.is_member
-    RETURNING m.audience_id, m.profile_id, m.entered_at),
+    DELETE FROM audience_membership WHERE ctid = ANY(ARRAY(SELECT place FROM changed WHERE NOT is_member))),
 remembered AS (
     INSERT INTO audience_exit (audience_id, profile_id, entered_at, left_at)
-    SELECT audience_id, profile_id, entered_at, %(now)b FROM departed),
+    SELECT audience_id, profile_id, entered_at, %(now)b FROM changed WHERE NOT is_member),
 arrived AS (
     INSERT INTO audience_membership (audience_id, profile_id, entered_at)
-    SELECT audience_id, profile_id, %(now)b FROM evaluated WHERE is_member
-    ON CONFLICT (audience_id, profile_id) DO NOTHING RETURNING audience_id, profile_id),
-settled AS (
-    DELETE FROM audience_recheck r USING evaluated e
-    WHERE r.audience_id = e.audience_id AND r.profile_id = e.profile_id AND e.recheck_at IS NULL
-        AND e.audience_id = ANY(%(timed)b::bigint[])),
-noted AS (
-    INSERT INTO audience_recheck AS r (audience_id, profile_id, at)
-    SELECT audience_id, profile_id, recheck_at FROM evaluated WHERE recheck_at IS NOT NULL
-    ON CONFLICT (audience_id, profile_id) DO UPDATE SET at = excluded.at WHERE r.at <> excluded.at)
-SELECT audience_id, profile_id, TRUE AS is_member FROM arrived
-UNION ALL SELECT audience_id, profile_id, FALSE FROM departed
-ORDER BY audience_id, profile_id
+    SELECT audience_id, profile_id, %(now)b FROM changed WHERE is_member),
+noted AS MATERIALIZED (
+    SELECT audience_id, profile_id, at, ctid AS place FROM audience_recheck
+    WHERE profile_id = ANY(%(profile_ids)b::bigint[]) AND audience_id = ANY(%(timed)b::bigint[])),
+moved AS MATERIALIZED (
+    SELECT e.audience_id, e.profile_id, e.recheck_at, n.place
+    FROM evaluated e LEFT JOIN noted n USING (audience_id, profile_id)
+    WHERE e.recheck_at IS DISTINCT FROM n.at AND e.audience_id = ANY(%(timed)b::bigint[])),
+forgotten AS (
+    DELETE FROM audience_recheck
+    WHERE ctid = ANY(ARRAY(SELECT place FROM moved WHERE recheck_at IS NULL AND place IS NOT NULL))),
+renoted AS (
+    INSERT INTO audience_recheck (audience_id, profile_id, at)
+    SELECT audience_id, profile_id, recheck_at FROM moved WHERE recheck_at IS NOT NULL
+    ON CONFLICT (audience_id, profile_id) DO UPDATE SET at = excluded.at)
+SELECT audience_id, profile_id, is_member FROM changed ORDER BY audience_id, profile_id
 """
 
 
@@ -85,15 +94,15 @@ class ActiveAudience:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What happened to profiles that are locked: attributes and events by name or type, and lists by key.
+    """What happened to profiles that are locked: to whom, by attribute and by type of event.
 
-    `hops` has all of them: how many of our own reactions led to what happened. Whoever is `renewed`, a new profile or
-    one that another was merged into, is asked about everything.
+    `hops` has all of them: how many of our own reactions led to what happened. The `lists`, by key, changed for all of
+    them. Whoever is `renewed`, a new profile or one that another was merged into, is asked about everything.
     """
 
     hops: Mapping[int, int]
-    attributes: Collection[str] = ()
-    event_type_ids: Collection[int] = ()
+    attributes: Mapping[str, Collection[int]] = field(default_factory=dict)
+    event_types: Mapping[int, Collection[int]] = field(default_factory=dict)
     lists: Collection[str] = ()
     renewed: Collection[int] = ()
 
@@ -118,24 +127,35 @@ def react(cur: psycopg.Cursor[Any], news: News, now: datetime) -> None:
     audiences = [audience for audience in read_active(cur) if audience.rule is not None]
     if not audiences or not news.hops:
         return
-    names: set[str] = set()
-    if news.event_type_ids:
-        cur.execute(_TYPES, [sorted(news.event_type_ids)])
-        names = {row[0] for row in cur.fetchall()}
-    touched = [
-        audience
-        for audience in audiences
-        if audience.rule is not None
-        and not (
-            audience.rule.attributes.isdisjoint(news.attributes)
-            and audience.rule.event_types.isdisjoint(names)
-            and audience.rule.audiences.isdisjoint(news.lists)
-        )
-    ]
+    doers: dict[str, Collection[int]] = {}
+    if news.event_types:
+        cur.execute(_TYPES, [sorted(news.event_types)])
+        doers = {name: news.event_types[id] for id, name in cur.fetchall()}
     renewed = set(news.renewed)
+    # Apart, since events are many and seldom change attributes: who only did something is not asked for the latter.
+    touched = [
+        _touched(audiences, lambda rule: rule.event_types, doers),
+        _touched(audiences, lambda rule: rule.attributes, news.attributes),
+        _touched(audiences, lambda rule: rule.audiences, dict.fromkeys(news.lists, news.hops.keys())),
+    ]
     deltas = evaluate(cur, audiences, renewed, now)
-    deltas += evaluate(cur, touched, news.hops.keys() - renewed, now)
+    for asked, profile_ids in touched:
+        deltas += evaluate(cur, asked, profile_ids - renewed, now)
     tell(audiences, deltas, now, news.hops)
+
+
+def _touched(
+    audiences: Iterable[ActiveAudience],
+    reads: Callable[[Rule], Collection[str]],
+    news: Mapping[str, Collection[int]],
+) -> tuple[list[ActiveAudience], set[int]]:
+    """The audiences that read something of which there is news, and whom it is about."""
+    found, profile_ids = [], set[int]()
+    for audience in audiences:
+        if audience.rule is not None and (names := news.keys() & set(reads(audience.rule))):
+            found.append(audience)
+            profile_ids.update(*(news[name] for name in names))
+    return found, profile_ids
 
 
 def evaluate(
@@ -161,7 +181,8 @@ def evaluate(
         text, params = _statement(part, catalog, now)
         if is_thorough:
             params["timed"] = [audience_id for audience_id, _ in part]
-        cur.execute(text, {**params, "profile_ids": ids, "now": now})
+        audience_ids = [audience_id for audience_id, _ in part]
+        cur.execute(text, {**params, "profile_ids": ids, "audience_ids": audience_ids, "now": now})
         deltas += map(Delta._make, cur.fetchall())
     return deltas
 
@@ -170,18 +191,29 @@ def _statement(
     rules: Iterable[tuple[int, Rule]], catalog: Catalog, now: datetime
 ) -> tuple[str, dict[str, Any]]:
     written, params, timed = [], {}, []
+    tallies = Tallies(_COLUMNS, now, "t_")
     for index, (audience_id, rule) in enumerate(rules):
-        is_member = condition_to_sql(rule.tree, catalog, columns=_COLUMNS, now=now, prefix=f"c{index}_")
+        is_member = condition_to_sql(
+            rule.tree, catalog, columns=_COLUMNS, now=now, prefix=f"c{index}_", tallies=tallies
+        )
         change = "NULL::timestamptz"
         if changes_with_time(rule.tree, catalog):
-            found = change_to_sql(rule.tree, catalog, columns=_COLUMNS, now=now, prefix=f"m{index}_")
+            found = change_to_sql(
+                rule.tree, catalog, columns=_COLUMNS, now=now, prefix=f"m{index}_", tallies=tallies
+            )
             change = found.text
             params.update(found.params)
             timed.append(audience_id)
         params.update(is_member.params)
         params[f"a{index}"] = audience_id
         written.append(f"(%(a{index})s::bigint, {is_member.text}, {change})")
-    return _DELTAS.format(rules=", ".join(written)), {**params, "timed": timed}
+    tallied = tallies.query("person")
+    text = _DELTAS.format(
+        rules=", ".join(written),
+        tallies=f"tallies AS MATERIALIZED ({tallied.text})," if tallied else "",
+        joined="LEFT JOIN tallies t ON t.profile_id = p.id" if tallied else "",
+    )
+    return text, {**params, **(tallied.params if tallied else {}), "timed": timed}
 
 
 def tell(

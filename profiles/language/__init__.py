@@ -33,7 +33,7 @@ from profiles.language.evaluate import Gather, PastEvent, Scope
 from profiles.language.functions import FUNCTIONS, LITERAL_FUNCTIONS
 from profiles.language.nodes import MAX_TEXT, Call, Field, Items, Literal, Node, to_json
 from profiles.language.parser import parse_syntax
-from profiles.language.postgres import Columns, Sql
+from profiles.language.postgres import Columns, Sql, Tallies
 from profiles.language.printer import print_tree
 from profiles.language.resolve import condition, resolve
 from profiles.language.values import Money, Type
@@ -57,6 +57,7 @@ __all__ = [
     "Position",
     "Scope",
     "Sql",
+    "Tallies",
     "Type",
     "change_to_sql",
     "changes_with_time",
@@ -168,10 +169,16 @@ def to_sql(
 
 
 def condition_to_sql(
-    tree: Node, catalog: Catalog = EMPTY, *, columns: Columns, now: datetime, prefix: str = "x"
+    tree: Node,
+    catalog: Catalog = EMPTY,
+    *,
+    columns: Columns,
+    now: datetime,
+    prefix: str = "x",
+    tallies: Tallies | None = None,
 ) -> Sql:
-    """Whether it is true, as an SQL expression that is never NULL."""
-    return postgres.printed(condition(resolve(tree, catalog).step), columns, now, prefix)
+    """Whether it is true, as an SQL expression that is never NULL. `tallies`: as in change_to_sql()."""
+    return postgres.printed(condition(resolve(tree, catalog).step), columns, now, prefix, tallies)
 
 
 def check_moments(tree: Node, catalog: Catalog = EMPTY) -> list[LanguageError]:
@@ -195,7 +202,14 @@ def compile_change(tree: Node, catalog: Catalog = EMPTY) -> Callable[[Scope], An
 
 
 def change_to_sql(
-    tree: Node, catalog: Catalog = EMPTY, *, columns: Columns, now: datetime, prefix: str = "x"
+    tree: Node,
+    catalog: Catalog = EMPTY,
+    *,
+    columns: Columns,
+    now: datetime,
+    prefix: str = "x",
+    tallies: Tallies | None = None,
 ) -> Sql:
-    """The same as an SQL expression; NULL is never."""
-    return postgres.printed(moments.next_change(resolve(tree, catalog).step), columns, now, prefix)
+    """The same as an SQL expression; NULL is never. With `tallies`, past events are read from a table of the statement
+    that all its expressions share."""
+    return postgres.printed(moments.next_change(resolve(tree, catalog).step), columns, now, prefix, tallies)

@@ -62,15 +62,73 @@ class Sql:
     type: Type = Type.BOOLEAN
 
 
-def printed(step: Step, columns: Columns, now: datetime, prefix: str) -> Sql:
+class Tallies:
+    """The past events that the expressions of one statement count and add up, to be read once for all of them.
+
+    Expressions that are given it name its columns, with the alias `t`. So query() stands in the statement as a table t
+    that is joined by profile_id, and a profile may be missing there. Its own source of profiles is a table p that has
+    `columns`; query() is asked for when all expressions are printed.
+    """
+
+    def __init__(self, columns: Columns, now: datetime, prefix: str) -> None:
+        self._events = _Printer(replace(columns, event="e.properties"), now, _checked_prefix(prefix))
+        self._columns = columns
+        self._names: dict[Tally | Turn, str] = {}
+        self._aggregates: list[str] = []
+        self._windows: dict[str, list[timedelta | None]] = {}
+        self._read: set[str] = set()
+
+    def column(self, step: Tally | Turn) -> str:
+        """Where the value stands, NULL for profiles that have none of the events."""
+        if step not in self._names:
+            self._names[step] = f"n{len(self._names)}"
+            tally = step.tally if isinstance(step, Turn) else step
+            self._windows.setdefault(tally.event_type, []).append(tally.window)
+            if tally.where is not None or tally.value is not None:
+                self._read.add(tally.event_type)
+            is_of_type = f"w.n = {list(self._windows).index(tally.event_type)}"
+            self._aggregates.append(f"{self._events.aggregate(step, is_of_type)} AS {self._names[step]}")
+        return f"t.{self._names[step]}"
+
+    def query(self, source: str) -> Sql | None:
+        """The table of all columns for the profiles in the table or CTE `source`; None when there is no column."""
+        if not self._names:
+            return None
+        events = self._events
+        wanted = ", ".join(
+            f"({n}, {events.event_type(name)}, {events.earliest(windows)}, {name in self._read})"
+            for n, (name, windows) in enumerate(self._windows.items())
+        )
+        text = (
+            f"SELECT {self._columns.profile_id} AS profile_id, {', '.join(self._aggregates)}"
+            f" FROM (VALUES {wanted}) AS w(n, event_type_id, low, is_read) CROSS JOIN {source} p"
+            " CROSS JOIN LATERAL (SELECT h.occurred_at, h.event_id FROM profile_event h"
+            f" WHERE h.profile_id = ANY({self._columns.history_ids}) AND h.event_type_id = w.event_type_id"
+            " AND h.occurred_at >= w.low OFFSET 0) AS h"
+            " LEFT JOIN LATERAL (SELECT e.properties FROM event e WHERE w.is_read AND e.id = h.event_id OFFSET 0)"
+            " AS e ON TRUE"
+            # The rollup first: one index probe, where the events have one in each partition. A scalar, because a
+            # semi-join may read the whole rollup.
+            f" WHERE (SELECT TRUE FROM profile_daily d WHERE d.profile_id = {self._columns.profile_id}"
+            " AND d.event_type_id = w.event_type_id AND d.day >= (w.low AT TIME ZONE 'UTC')::date LIMIT 1)"
+            f" GROUP BY {self._columns.profile_id}"
+        )
+        return Sql(text, events.params, Type.ANY)
+
+
+def printed(step: Step, columns: Columns, now: datetime, prefix: str, tallies: Tallies | None = None) -> Sql:
     """`prefix` begins the name of each parameter, so that several expressions fit into one statement."""
-    if not _PREFIX.fullmatch(prefix):
-        raise ValueError(f"{prefix!r} cannot begin the name of a parameter. Use small letters and digits.")
-    printer = _Printer(columns, now, prefix)
+    printer = _Printer(columns, now, _checked_prefix(prefix), tallies)
     text = printer.print(step)
     if step.type is Type.DURATION:
         text = _interval(text)
     return Sql(text, printer.params, step.type)
+
+
+def _checked_prefix(prefix: str) -> str:
+    if not _PREFIX.fullmatch(prefix):
+        raise ValueError(f"{prefix!r} cannot begin the name of a parameter. Use small letters and digits.")
+    return prefix
 
 
 def operations() -> frozenset[str]:
@@ -119,10 +177,11 @@ def _interval(seconds: str) -> str:
 
 
 class _Printer:
-    def __init__(self, columns: Columns, now: datetime, prefix: str) -> None:
+    def __init__(self, columns: Columns, now: datetime, prefix: str, tallies: Tallies | None = None) -> None:
         self._columns = columns
         self._now = now
         self._prefix = prefix
+        self._tallies = tallies
         self._numbers = itertools.count()
         self._names: dict[tuple[str, Any], str] = {}
         self.params: dict[str, Any] = {}
@@ -225,6 +284,8 @@ class _Printer:
             return "NULL::numeric"
         if tally.value is None and tally.where is None and tally.window is None:
             return f"(SELECT COALESCE(sum(d.n), 0)::numeric FROM {self._days(tally)})"
+        if self._tallies is not None:
+            return f"COALESCE({self._tallies.column(tally)}, 0::numeric)"
         table = self.new_table()
         events = self._past_events(tally, table, also_future=False)
         if tally.value is None:
@@ -238,15 +299,50 @@ class _Printer:
     def _turn(self, tally: Tally) -> str:
         if tally.window is None or self._columns.profile_id is None or self._columns.history_ids is None:
             return "NULL::timestamptz"
-        table, now = self.new_table(), self.now()
-        window = self.parameter(_seconds(tally.window + values.INSTANT), "numeric")
-        moment = f"{table}.occurred_at"
-        turn = f"CASE WHEN {moment} > {now} THEN {moment} ELSE {moment} + {_interval(window)} END"
+        if self._tallies is not None:
+            return self._tallies.column(Turn(tally))
+        table = self.new_table()
+        turn = self._turn_of(f"{table}.occurred_at", tally.window)
         events = self._past_events(tally, table, also_future=True)
         return (
             f"(CASE WHEN EXISTS (SELECT FROM {self._days(tally)})"
             f" THEN (SELECT min({turn}) FROM {events}) END)"
         )
+
+    def _turn_of(self, moment: str, window: timedelta) -> str:
+        """When the event at `moment` begins or ceases to count."""
+        now, length = self.now(), self.parameter(_seconds(window + values.INSTANT), "numeric")
+        return f"CASE WHEN {moment} > {now} THEN {moment} ELSE {moment} + {_interval(length)} END"
+
+    def aggregate(self, step: Tally | Turn, is_of_type: str) -> str:
+        """The value over the rows h of events, whose properties are those of the event at hand."""
+        tally = step.tally if isinstance(step, Turn) else step
+        conditions = [is_of_type]
+        if tally.window is not None:
+            conditions += self._recent("h", tally.window, also_future=isinstance(step, Turn))
+        if tally.where is not None:
+            conditions.append(self.print(tally.where))
+        counted = f"FILTER (WHERE {' AND '.join(conditions)})"
+        if isinstance(step, Turn) and tally.window is not None:
+            return f"min({self._turn_of('h.occurred_at', tally.window)}) {counted}"
+        if tally.value is not None:
+            return _number(f"COALESCE(sum({self.print(tally.value)}) {counted}, 0)")
+        return f"(count(*) {counted})::numeric"
+
+    def earliest(self, windows: Sequence[timedelta | None]) -> str:
+        """The lowest time that lies in any of the windows."""
+        known = [window for window in windows if window is not None]
+        if len(known) < len(windows):
+            return "timestamptz '-infinity'"
+        return self.parameter(self._now - max(known), "timestamptz")
+
+    def _recent(self, table: str, window: timedelta, *, also_future: bool) -> list[str]:
+        """What is true of events in the window."""
+        low = self.parameter(self._now - window, "timestamptz")
+        conditions = [f"{table}.occurred_at >= {low}"]
+        if not also_future:
+            conditions.append(f"{table}.occurred_at <= {self.now()}")
+        return conditions
 
     def _days(self, tally: Tally) -> str:
         """The rollup of the days that the window touches: one index probe, where the events have one in each
@@ -257,11 +353,11 @@ class _Printer:
             since = f" AND d.day >= ({low} AT TIME ZONE 'UTC')::date"
         return (
             f"profile_daily d WHERE d.profile_id = {self._columns.profile_id}"
-            f" AND d.event_type_id = {self._event_type(tally)}{since}"
+            f" AND d.event_type_id = {self.event_type(tally.event_type)}{since}"
         )
 
-    def _event_type(self, tally: Tally) -> str:
-        return f"(SELECT id FROM profiles_eventtype WHERE name = {self.parameter(tally.event_type, 'text')})"
+    def event_type(self, name: str) -> str:
+        return f"(SELECT id FROM profiles_eventtype WHERE name = {self.parameter(name, 'text')})"
 
     def _past_events(self, tally: Tally, table: str, *, also_future: bool) -> str:
         """What the tally counts, FROM and WHERE. OFFSET 0 keeps it a probe of the key for each event of the person."""
@@ -273,13 +369,10 @@ class _Printer:
             )
         conditions = [
             f"{table}.profile_id = ANY({self._columns.history_ids})",
-            f"{table}.event_type_id = {self._event_type(tally)}",
+            f"{table}.event_type_id = {self.event_type(tally.event_type)}",
         ]
         if tally.window is not None:
-            low = self.parameter(self._now - tally.window, "timestamptz")
-            conditions.append(f"{table}.occurred_at >= {low}")
-            if not also_future:
-                conditions.append(f"{table}.occurred_at <= {self.now()}")
+            conditions += self._recent(table, tally.window, also_future=also_future)
         if tally.where is not None:
             conditions.append(self._of_event(tally.where, table))
         return f"profile_event {table}{joined} WHERE {' AND '.join(conditions)}"

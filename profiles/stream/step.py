@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -542,12 +543,21 @@ def _write_history(cur: psycopg.Cursor[Any], events: Sequence[StreamEvent]) -> N
 def _news(sightings: Sequence[Sighting], events: Sequence[StreamEvent], people: Resolution) -> audiences.News:
     """What the events are to audiences."""
     hops: dict[int, int] = {}
-    for event in events:
-        hops[event.profile_id] = max(hops.get(event.profile_id, 0), event.hops + 1)
+    attributes: dict[str, set[int]] = defaultdict(set)
+    event_types: dict[int, set[int]] = defaultdict(set)
+    for sighting, event in zip(sightings, events, strict=True):
+        profile_id = event.profile_id
+        hops[profile_id] = max(hops.get(profile_id, 0), event.hops + 1)
+        event_types[event.event_type_id].add(profile_id)
+        for key in sighting.traits or ():
+            attributes[key].add(profile_id)
+        if sighting.context and profile_id in people.curious:
+            for key in sighting.context:
+                attributes[key].add(profile_id)
     return audiences.News(
         hops,
-        attributes={key for s in sightings for told in (s.traits, s.context) for key in told or ()},
-        event_type_ids={event.event_type_id for event in events},
+        attributes,
+        event_types,
         renewed={*people.made, *(survivor for _, survivor in people.merges)},
     )
 

@@ -27,6 +27,7 @@ from profiles.language import (
     Node,
     PastEvent,
     Scope,
+    Tallies,
     Type,
     change_to_sql,
     check,
@@ -188,21 +189,30 @@ def stored(scopes: list[Scope]) -> Iterator[list[int]]:
         transaction.set_rollback(True)
 
 
-def by_postgres(trees: list[Node], scopes: list[Scope]) -> list[list[Any]]:
-    """For each scope the value of each tree, its truth, and its next moment where that can be told."""
+def by_postgres(trees: list[Node], scopes: list[Scope], *, are_shared: bool = False) -> list[list[Any]]:
+    """For each scope the value of each tree, its truth, and its next moment where that can be told. `are_shared`: the
+    last two read the past events from one table."""
     expressions = []
+    tallies = Tallies(COLUMNS, NOW, "t_") if are_shared else None
     for index, tree in enumerate(trees):
         at: dict[str, Any] = {"columns": COLUMNS, "now": NOW}
         expressions.append(to_sql(tree, CATALOG, **at, prefix=f"v{index}_"))
+        at |= {"tallies": tallies}
         expressions.append(condition_to_sql(tree, CATALOG, **at, prefix=f"c{index}_"))
         if not check_moments(tree, CATALOG):
             expressions.append(change_to_sql(tree, CATALOG, **at, prefix=f"m{index}_"))
     params = {name: value for found in expressions for name, value in found.params.items()}
+    tallied = tallies.query("person") if tallies is not None else None
+    joined = ""
+    if tallied is not None:
+        params |= tallied.params
+        joined = f" LEFT JOIN ({tallied.text}) AS t ON t.profile_id = p.id"
     with stored(scopes) as people, sql.cursor(row_factory=lambda _: tuple) as cur:
         cur.execute(
-            f"SELECT {', '.join(found.text for found in expressions)} FROM (SELECT id, attributes,"
+            "WITH person AS (SELECT id, attributes,"
             " id || ARRAY(SELECT b.id FROM profile b WHERE b.merged_into = a.id) AS history_ids"
-            " FROM profile a WHERE id = ANY(%(people)s)) AS p ORDER BY id",
+            " FROM profile a WHERE id = ANY(%(people)s))"
+            f" SELECT {', '.join(found.text for found in expressions)} FROM person p{joined} ORDER BY p.id",
             {**params, "people": people},
         )
         return [[comparable(value) for value in row] for row in cur.fetchall()]
@@ -221,6 +231,7 @@ def by_python(trees: list[Node], scopes: list[Scope]) -> list[list[Any]]:
 @given(st.lists(_rules, min_size=1, max_size=8), st.lists(scopes, min_size=1, max_size=5))
 def test_both_readings_of_the_past_agree(trees: list[Node], scopes: list[Scope]) -> None:
     assert by_postgres(trees, scopes) == by_python(trees, scopes)
+    assert by_postgres(trees, scopes, are_shared=True) == by_python(trees, scopes)
 
 
 @_EXAMPLES
