@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.cache import cache
 from django.utils.encoding import force_str
+from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from ajo.lib import sql
@@ -70,7 +71,12 @@ class PersonAt:
     name: str
     box: str
     since: datetime
+    looked_at: datetime
     reason: str = ""
+
+    @property
+    def for_so_long(self) -> str:
+        return timesince(self.since, self.looked_at, depth=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +128,9 @@ def _read(view: LiveView, now: datetime) -> Now | None:
     shown_stuck = stuck[:SHOWN]
     people = _names(view, [row.profile_id for row in (*shown_stuck, *failures, *newest)])
 
-    def box(activity: str) -> str:
-        return names[activity][0] if activity in names else activity
+    def person(row: Any, at: datetime, reason: str = "") -> PersonAt:
+        box = names[row.activity][0] if row.activity in names else row.activity
+        return PersonAt(people[row.profile_id], box, at, now, reason)
 
     return Now(
         state=str(_State(version.state).label),
@@ -145,17 +152,9 @@ def _read(view: LiveView, now: datetime) -> Now | None:
             if box_id in counts["boxes"]
         ],
         stuck=len(stuck),
-        stuck_people=[PersonAt(people[row.profile_id], box(row.activity), row.at) for row in shown_stuck],
-        failures=[
-            PersonAt(
-                people[row.profile_id],
-                box(row.activity),
-                row.ended_at or row.entered_at,
-                reasons.get(row.id, ""),
-            )
-            for row in failures
-        ],
-        newest=[PersonAt(people[row.profile_id], box(row.activity), row.entered_at) for row in newest],
+        stuck_people=[person(row, row.at) for row in shown_stuck],
+        failures=[person(row, row.ended_at or row.entered_at, reasons.get(row.id, "")) for row in failures],
+        newest=[person(row, row.entered_at) for row in newest],
         in_older_versions=sum(max(reports.counts(older)["active"], 0) for older in versions[1:]),
         is_all_looked_at=len(waits) < READ_WAITS,
     )

@@ -82,6 +82,10 @@ class Standing:
         return self.run.kind == CampaignRun.Kind.ALL_CLEAR
 
     @property
+    def sender(self) -> str:
+        return _name_of(self.sending)
+
+    @property
     def state(self) -> str:
         return str(self.run.get_state_display())
 
@@ -135,6 +139,13 @@ def _shares(reasons: Iterable[tuple[str, int]]) -> Sequence[Share]:
     return [Share(text, n) for text, n in reasons]
 
 
+def _name_of(sending: NoticeSending) -> str:
+    """Who sent it."""
+    if sending.sent_by is None:
+        return _("somebody who is no user any more")
+    return sending.sent_by.get_full_name() or sending.sent_by.get_username()
+
+
 def _standings(sendings: Iterable[NoticeSending]) -> list[Standing]:
     rows = list(sendings)
     counts = reports.run_counts(row.run_id for row in rows)
@@ -185,6 +196,7 @@ def check(request: HttpRequest, key: str) -> HttpResponse:
         return render(request, "notices/compose.html", {"notice": notice, "form": form}, status=422)
     if request.method == "POST":
         return _send(request, notice, form.values)
+    last = _sent_lately(notice, timezone.now())
     found = reach(
         audience_id=notice.audience_id,
         exclusion_ids=list(notice.exclusions.values_list("pk", flat=True)),
@@ -205,7 +217,8 @@ def check(request: HttpRequest, key: str) -> HttpResponse:
             context=form.values,
             profile_id=_somebody(notice),
         ),
-        "last": _sent_lately(notice, timezone.now()),
+        "last": last,
+        "last_sender": _name_of(last) if last else "",
     }
     return render(request, "notices/check.html", context)
 

@@ -316,6 +316,7 @@ class CampaignAdmin(ModelAdmin):
             "problems_of": {problem.field: problem.message for problem in problems},
             "verbs": list(_verbs(request, campaign)),
             "rows": _run_rows(campaign),
+            "is_over": campaign.state in (State.STOPPED, State.FINISHED),
             "is_triggered": campaign.kind == Campaign.Kind.TRIGGERED,
             "example": _example(campaign),
         }
@@ -348,40 +349,38 @@ class CampaignAdmin(ModelAdmin):
     # --- parts that refresh ----------------------------------------------------------------------------------
 
     def reach_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """How many people the form, saved or not, reaches now, and who would be withheld."""
-        self._campaign(request, pk)
-        audience = Audience.objects.filter(pk=_number(request.POST.get("audience"))).first()
-        configuration = ChannelConfiguration.objects.filter(
-            pk=_number(request.POST.get("configuration"))
-        ).first()
-        context: dict[str, Any] = {"audience": audience, "configuration": configuration}
-        if audience is not None and configuration is not None:
-            chosen = [_number(value) for value in request.POST.getlist("exclusions")]
-            exclusions = list(Audience.objects.filter(pk__in=chosen))
-            problem = runs.unusable_audience([audience, *exclusions])
-            context["problem"] = problem
+        """How many people it reaches now, and who would be withheld: by the form that was posted, else as it is."""
+        campaign = self._campaign(request, pk)
+        target = _posted(request) if request.method == "POST" else _stored(campaign)
+        context: dict[str, Any] = {"audience": target.audience, "configuration": target.configuration}
+        if target.audience is not None and target.configuration is not None:
+            context["problem"] = problem = runs.unusable_audience([target.audience, *target.exclusions])
             if not problem:
                 found = reach(
-                    audience_id=audience.pk,
-                    exclusion_ids=[exclusion.pk for exclusion in exclusions],
-                    channel=configuration.channel,
-                    message_class=_number(request.POST.get("message_class")),
+                    audience_id=target.audience.pk,
+                    exclusion_ids=[exclusion.pk for exclusion in target.exclusions],
+                    channel=target.configuration.channel,
+                    message_class=target.message_class,
                 )
                 withheld = [(wording.reason(reason), n) for reason, n in found.withheld.items()]
                 context |= {"reach": found, "withheld": withheld}
         return TemplateResponse(request, "admin/campaigns/campaign/reach.html", context)
 
     def dates_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """The next dates of the schedule in the form, saved or not."""
+        """The next dates: of the form that was posted, else of the campaign as it is."""
         campaign = self._campaign(request, pk)
-        form = ScheduleForm(campaign.schedule, request.POST)
-        dates: list[datetime] = []
-        if form.is_valid():
-            dates = schedules.next_dates(form.schedule, timezone.now(), DATES_SHOWN)
+        schedule: dict[str, Any] = campaign.schedule
+        errors: Any = {}
+        if request.method == "POST":
+            form = ScheduleForm(campaign.schedule, request.POST)
+            is_valid, errors = form.is_valid(), form.errors
+            schedule = form.schedule if is_valid else {}
+        dates = schedules.next_dates(schedule, timezone.now(), DATES_SHOWN) if schedule else []
         context = {
-            "form": form,
+            "schedule": schedule,
+            "errors": errors,
             "dates": dates,
-            "zone": form.cleaned_data.get("zone") if form.is_valid() else "",
+            "zone": schedule.get("zone", "UTC"),
         }
         return TemplateResponse(request, "admin/campaigns/campaign/dates.html", context)
 
@@ -411,7 +410,7 @@ class CampaignAdmin(ModelAdmin):
             "may_see_people": may_see_people,
             "states": [
                 (value, label) for value, label in Message.State.choices
-                if row.counts.marks.get(value) or (value == Message.State.QUEUED and row.counts.waiting)
+                if (row.counts.marks.get(value) if value != Message.State.QUEUED else row.counts.waiting)
             ],
             "state": state,
             "may_stop": request.user.has_perm("campaigns.operate_campaign") and not row.run.is_over,
@@ -445,6 +444,34 @@ class CampaignAdmin(ModelAdmin):
         )
         run = get_object_or_404(rows, pk=pk, kind=CampaignRun.Kind.CAMPAIGN)
         return RunRow(run, reports.run_counts([run.pk])[run.pk])
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Who is written to and by whom, as far as it is chosen."""
+
+    audience: Audience | None
+    exclusions: list[Audience]
+    configuration: ChannelConfiguration | None
+    message_class: int
+
+
+def _stored(campaign: Campaign) -> _Target:
+    exclusions = list(campaign.exclusions.all())
+    return _Target(campaign.audience, exclusions, campaign.configuration, campaign.message_class)
+
+
+def _posted(request: HttpRequest) -> _Target:
+    def one(model: Any, name: str) -> Any:
+        return model.objects.filter(pk=_number(request.POST.get(name))).first()
+
+    chosen = [_number(value) for value in request.POST.getlist("exclusions")]
+    return _Target(
+        audience=one(Audience, "audience"),
+        exclusions=list(Audience.objects.filter(pk__in=chosen)),
+        configuration=one(ChannelConfiguration, "configuration"),
+        message_class=_number(request.POST.get("message_class")),
+    )
 
 
 def _schedule_form(campaign: Campaign, request: HttpRequest) -> ScheduleForm:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
@@ -48,6 +49,7 @@ class FieldForm(forms.Form):
     label = forms.CharField(
         label=gettext_lazy("Label"),
         max_length=60,
+        required=False,
         widget=UnfoldAdminTextInputWidget,
         help_text=gettext_lazy("What operations read, such as “Which ride?”."),
     )
@@ -85,7 +87,11 @@ class FieldForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        name = cleaned.get("name") or slugify(cleaned.get("label", "")).replace("-", "_")[:40]
+        if not cleaned.get("label"):
+            if any(cleaned.get(name) for name in ("name", "choices", "help")):
+                self.add_error("label", _("Write what operations read beside this field."))
+            return cleaned
+        name = cleaned.get("name") or slugify(cleaned["label"]).replace("-", "_")[:40]
         if name and not _NAME.match(name):
             self.add_error(
                 "name", _("Use small letters, digits and _, beginning with a letter, such as ride_name.")
@@ -97,45 +103,36 @@ class FieldForm(forms.Form):
             self.add_error("choices", _("Write at least two choices, one on each line."))
         return cleaned
 
-    @property
-    def described(self) -> dict[str, Any]:
-        """As `Notice.fields` holds it."""
-        cleaned = self.cleaned_data
-        found = {
-            "name": cleaned["name"],
-            "label": cleaned["label"],
-            "kind": cleaned["kind"],
-            "required": cleaned["required"],
-        }
-        if cleaned["kind"] == "choice":
-            found["choices"] = cleaned["choices"]
-        if cleaned["kind"] == "text" and cleaned["max_length"]:
-            found["max_length"] = cleaned["max_length"]
-        if cleaned["help"]:
-            found["help"] = cleaned["help"]
-        return found
-
 
 class _FieldForms(forms.BaseFormSet):  # type: ignore[type-arg]
-    """The rows, in the order that their numbers say."""
+    """The rows, in their order; an empty one is none."""
 
     def clean(self) -> None:
-        names = [form.cleaned_data["name"] for form in self._kept() if form.cleaned_data.get("name")]
+        names = [row["name"] for row in self._kept()]
         if twice := {name for name in names if names.count(name) > 1}:
             raise forms.ValidationError(
                 _("Two fields have the name %(name)s. Give one of them another.") % {"name": min(twice)}
             )
 
-    def _kept(self) -> list[FieldForm]:
-        return [form for form in self.ordered_forms if form.has_changed() and form not in self.deleted_forms]
+    def _kept(self) -> list[dict[str, Any]]:
+        rows = [form.cleaned_data for form in self.forms if form not in self.deleted_forms]
+        return [row for row in rows if row.get("label")]
 
     @property
     def described(self) -> list[dict[str, Any]]:
-        return [form.described for form in self._kept()]
+        """As `Notice.fields` holds them."""
+        return [_described(row) for row in self._kept()]
 
-    @property
-    def ordered_forms(self) -> list[FieldForm]:
-        return list(self.forms)
+
+def _described(row: dict[str, Any]) -> dict[str, Any]:
+    found = {name: row[name] for name in ("name", "label", "kind", "required")}
+    if row["kind"] == "choice":
+        found["choices"] = row["choices"]
+    if row["kind"] == "text" and row["max_length"]:
+        found["max_length"] = row["max_length"]
+    if row["help"]:
+        found["help"] = row["help"]
+    return found
 
 
 FieldForms = forms.formset_factory(
@@ -160,6 +157,21 @@ class NoticeForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
             "message_class",
             "is_ready",
         )
+        labels = {
+            "configuration": gettext_lazy("Send with"),
+            "all_clear_content": gettext_lazy("Content of the all-clear"),
+            "message_class": gettext_lazy("Class"),
+            "audience": gettext_lazy("To"),
+            "exclusions": gettext_lazy("But not to"),
+            "is_ready": gettext_lazy("Ready"),
+        }
+        help_texts = {
+            "all_clear_content": gettext_lazy("Without one no all-clear can be given."),
+            "message_class": gettext_lazy(
+                "Transactional goes out whatever the consent; marketing asks for it."
+            ),
+        }
+        widgets = {"exclusions": UnfoldAdminCheckboxSelectMultipleWidget}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -45,6 +45,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         base_url: str | None = None,
         touch: bool = False,
         user_agent: str | None = None,
+        script: bool = True,
         tolerated: Sequence[str] = (),
     ) -> Page:
         def on_console(message: ConsoleMessage) -> None:
@@ -57,6 +58,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             base_url=base_url,
             has_touch=touch,
             user_agent=user_agent,
+            java_script_enabled=script,
         )
         contexts.append(context)
         page = context.new_page()
