@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from channels.providers import registry, smtp, twilio_sms
+from channels.providers import fcm, registry, smtp, twilio_sms, web_push
 from channels.providers.base import Outgoing, Provider
 from tests.channels.contract.service import Deaf, Mood, Reply, Request, Service
 from tests.mailbox import HOST, Mailbox
@@ -239,4 +242,97 @@ class DirectMailHarness(Harness):
         return [int(columns[0][1]) for _key, columns in lines]
 
 
-HARNESSES: list[type[Harness]] = [SmtpHarness, TwilioHarness, WebhookHarness, DirectMailHarness]
+class FcmHarness(HttpHarness):
+    kind = "fcm"
+    _push: ClassVar = {"title": "Hi", "body": "Grüße", "image_url": "", "link_url": "", "data": {}}
+
+    def provider(self) -> Provider:
+        account = {
+            "type": "service_account",
+            "project_id": "project",
+            "private_key": account_key(),
+            "client_email": "sender@project.example",
+            "token_uri": f"{self.url}/token",
+        }
+        self.patch.setenv("FCM_ACCOUNT", json.dumps(account))
+        self.patch.setattr(fcm, "_CALL_SECONDS", 0.5)
+        self.settings.AJO_FCM_URL = self.url
+        return registry.get("fcm")({"account_env": "FCM_ACCOUNT", "connections": 8})
+
+    def outgoing(self, number: int, mood: Mood) -> Outgoing:
+        self.moods_by_mark[str(number)] = mood
+        return Outgoing(
+            number, f"token-{number}", "", json.dumps(self._push).encode(), f"key-{number}", number
+        )
+
+    def number_of(self, request: Request) -> int:
+        return int(json.loads(request.body)["message"]["token"].removeprefix("token-"))
+
+    def reply(self, mood: Mood, number: int) -> Reply:
+        match mood:
+            case Mood.REFUSE:
+                return Reply(400, json.dumps({"error": {"status": "INVALID_ARGUMENT"}}).encode())
+            case Mood.THROTTLE:
+                problem = {"error": {"status": "RESOURCE_EXHAUSTED"}}
+                return Reply(429, json.dumps(problem).encode(), {"Retry-After": "7"})
+            case _:
+                return Reply(200, json.dumps({"name": f"projects/project/messages/{number}"}).encode())
+
+    def _answer(self, request: Request) -> tuple[Mood, Reply]:
+        if request.path == "/token":  # no message, so nothing that is taken
+            access = {"access_token": SECRET, "expires_in": 3599, "token_type": "Bearer"}
+            return Mood.REFUSE, Reply(200, json.dumps(access).encode())
+        return super()._answer(request)
+
+
+@cache
+def account_key() -> str:
+    key = rsa.generate_private_key(65537, 2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+class WebPushHarness(HttpHarness):
+    kind = "web_push"
+    # What a push service says beside its status is nothing.
+    moods = frozenset(Mood) - {Mood.RUBBISH}
+
+    def provider(self) -> Provider:
+        self.patch.setattr(web_push, "_CALL_SECONDS", 0.5)
+        self.settings.AJO_MAILBOX_URL = self.url
+        return registry.get("web_push")({"contact": "push@brand.example", "connections": 8})
+
+    def outgoing(self, number: int, mood: Mood) -> Outgoing:
+        self.moods_by_mark[str(number)] = mood
+        point = ec.generate_private_key(ec.SECP256R1()).public_key()
+        keys = {
+            "p256dh": base64.urlsafe_b64encode(
+                point.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+            ).decode(),
+            "auth": base64.urlsafe_b64encode(16 * b"a").decode(),
+        }
+        address = json.dumps({"endpoint": f"{self.url}/push/{number}", "keys": keys})
+        return Outgoing(number, address, "", b'{"title": "Hi"}', f"key-{number}", number)
+
+    def number_of(self, request: Request) -> int:
+        return int(request.path.removeprefix("/push/"))
+
+    def reply(self, mood: Mood, number: int) -> Reply:
+        match mood:
+            case Mood.REFUSE:
+                return Reply(413, b"too large")
+            case Mood.THROTTLE:
+                return Reply(429, b"later", {"Retry-After": "7"})
+            case _:
+                return Reply(201, b"created", {"Location": f"{self.url}/m/{number}"})
+
+
+HARNESSES: list[type[Harness]] = [
+    SmtpHarness,
+    TwilioHarness,
+    WebhookHarness,
+    DirectMailHarness,
+    FcmHarness,
+    WebPushHarness,
+]
