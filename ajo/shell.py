@@ -31,6 +31,8 @@ class Place:
     icon: str
     model: str
     url_name: str = ""
+    is_section: bool = False
+    """Whether all pages below `url_name` are its own, and none by the name of the model."""
 
     def is_open_to(self, user: Any) -> bool:
         app, name = self.model.split(".")
@@ -42,6 +44,8 @@ class Place:
 
     def holds(self, path: str) -> bool:
         """Whether the page at `path` belongs here."""
+        if self.is_section:
+            return path.startswith(self.url)
         return path.startswith(f"{reverse('admin:index')}{self.model.replace('.', '/')}/")
 
 
@@ -90,6 +94,10 @@ GROUPS: tuple[tuple[Promise, tuple[Place, ...]], ...] = (
             Place(_("Suppressions"), "block", "channels.suppression", url_name="suppressions"),
             Place(_("Contact policy"), "do_not_disturb_on", "channels.contactpolicy"),
         ),
+    ),
+    (
+        _("Reports"),
+        (Place(_("Reports"), "monitoring", "channels.messagecount", url_name="reports", is_section=True),),
     ),
     (
         _("Administration"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
-from ajo import views
+from ajo import report_pages, views
 from channels.admin.suppressions import suppressions
 
 handler500 = "ajo.views.server_error"
@@ -23,5 +23,16 @@ urlpatterns = [
     path("admin/password_change/", admin.site.admin_view(views.password_change)),
     path("admin/account/", admin.site.admin_view(views.account), name="account"),
     path("admin/channels/suppression/", admin.site.admin_view(suppressions), name="suppressions"),
+    path("admin/reports/", admin.site.admin_view(report_pages.overview), name="reports"),
+    path(
+        "admin/reports/journeys/<slug:key>/",
+        admin.site.admin_view(report_pages.journey_report),
+        name="report-journey",
+    ),
+    path(
+        "admin/reports/campaigns/<slug:key>/",
+        admin.site.admin_view(report_pages.campaign_report),
+        name="report-campaign",
+    ),
     path("admin/", admin.site.urls),
 ]

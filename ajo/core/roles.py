@@ -84,6 +84,7 @@ _EVERYTHING = {
     "channels.contentversion": "view change",
     "channels.variant": "view add change delete",
     "channels.channelconfiguration": "view add change",
+    "channels.messagecount": "view",
     "channels.message": "view",
     "channels.device": "view change",
     "channels.sendhold": "view add change delete",
