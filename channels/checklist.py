@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from channels import html, mjml, rendering
 from channels.liquid import ContentError, Template
 from channels.protection import LIQUID
-from channels.rendering import LABELS, Shown, Words
+from channels.rendering import LABELS, Shown, Words, sms
 from profiles.models import Channel
 
 GMAIL_CLIP = 102 * 1024
@@ -74,6 +74,19 @@ def authored(*, subject: str, preheader: str, mjml_source: str, html_source: str
     return Authored(Words(subject, preheader, made, text), mjml_source)
 
 
+def of_channel(channel: int, words: Words, mjml_source: str = "") -> Authored:
+    """What an editor of any channel holds."""
+    if channel == Channel.EMAIL:
+        return authored(
+            subject=words.subject,
+            preheader=words.preheader,
+            mjml_source=mjml_source,
+            html_source=words.html,
+            text=words.text,
+        )
+    return Authored(words, "", channel)
+
+
 def findings(authored: Authored) -> list[Finding]:
     """Everything that is wrong, in the order of fields and lines."""
     field, source = authored.body
@@ -128,6 +141,8 @@ def render_error(authored: Authored, values: Mapping[str, object]) -> Finding | 
 def checks(authored: Authored, email: Shown | None) -> list[Check]:
     """The list to go through before sending: for each matter what is to be done, or that all is well."""
     field, source = authored.body
+    if authored.channel != Channel.EMAIL:
+        return [*_parts(authored, email), *_defaults(authored, field, source)]
     return [
         *_subject(authored, email),
         *_preheader(authored),
@@ -137,6 +152,21 @@ def checks(authored: Authored, email: Shown | None) -> list[Check]:
         *_defaults(authored, field, source),
         *_size(field, email),
     ]
+
+
+def _parts(authored: Authored, shown: Shown | None) -> Iterator[Check]:
+    if authored.channel != Channel.SMS or shown is None:
+        return
+    found = sms.segments(shown.text)
+    level = "ok" if found.count <= 1 else "advice"
+    reason = f", because of {found.foreign}" if found.foreign else ""
+    yield Check(
+        "parts",
+        level,
+        f"It is sent in {found.count} {'part' if found.count == 1 else 'parts'} ({found.encoding}{reason});"
+        f" {found.left} more fit into the last one.",
+        "text",
+    )
 
 
 def _subject(authored: Authored, email: Shown | None) -> Iterator[Check]:
@@ -223,7 +253,12 @@ def _links(field: str, source: str) -> Iterator[Check]:
 
 def _defaults(authored: Authored, field: str, source: str) -> Iterator[Check]:
     fields = {"subject": authored.words.subject, "preheader": authored.words.preheader, field: source}
-    fields["text"] = authored.words.text
+    fields |= {
+        "text": authored.words.text,
+        "image_url": authored.words.image_url,
+        "link_url": authored.words.link_url,
+        "columns": "\n".join(source for _name, source in authored.words.columns),
+    }
     used = missing = 0
     for name, text in fields.items():
         asked = " ".join(piece[0] for piece in LIQUID.finditer(text) if piece[0].startswith("{%"))

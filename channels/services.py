@@ -28,7 +28,7 @@ Audit = Callable[[], object]
 """Writes the line about a change, in its transaction."""
 
 _POLL_SECONDS = 0.05
-_AUTHORED = (
+AUTHORED_FIELDS = (
     "treatment",
     "locale",
     "subject",
@@ -122,7 +122,7 @@ def _record_save(content: Content, number: int, user: Any) -> None:
 
 def revision_of(version: ContentVersion) -> str:
     """A short text that changes with every word of a version."""
-    rows = list(version.variants.order_by("treatment", "locale").values_list(*_AUTHORED))
+    rows = list(version.variants.order_by("treatment", "locale").values_list(*AUTHORED_FIELDS))
     return hashlib.blake2b(json.dumps([version.number, rows]).encode(), digest_size=8).hexdigest()
 
 
@@ -163,7 +163,7 @@ def open_draft(*, content: Content, user: Any = None) -> ContentVersion:
     if draft := content.versions.filter(state=ContentVersion.State.DRAFT).first():
         return draft
     newest = content.versions.order_by("-number").first()
-    variants = list(newest.variants.values(*_AUTHORED)) if newest else [{"subject": content.name}]
+    variants = list(newest.variants.values(*AUTHORED_FIELDS)) if newest else [{"subject": content.name}]
     return save_draft(
         key=content.key, name=content.name, channel=content.channel, variants=variants, user=user
     )

@@ -23,11 +23,13 @@ from ajo.demo.people import ATTRIBUTES, people
 from ajo.demo.writer import make_staging, write_history, write_people
 from ajo.lib import sql
 from ajo.runtime import paths
+from channels import devices
 from channels import services as contents
+from channels.devices import FCM, WEB_PUSH, Registration
 from channels.models import ChannelConfiguration
 from journeys import services as journeys
 from journeys.models import ReEntry
-from profiles.models import AttributeDefinition, Channel, EventType, Source
+from profiles.models import AttributeDefinition, Channel, Consent, EventType, Source
 from profiles.partitions import ensure_partitions
 
 LOGIN = "demo"
@@ -79,6 +81,8 @@ def seed_demo(*, profiles: int, seed: int, url: str, now: datetime, make_secret:
         _key, api_key = ApiKey.objects.create_key(name=f"{LOGIN} key", created_by=user, scopes=list(SCOPES))
         _declare_attributes()
         _write_profiles(cur, profiles=profiles, seed=seed, sources=list(sources.values()), now=now)
+        _make_configurations()
+        _register_phones(now)
         _publish_welcome(user, now)
         installation = Installation(
             url=url,
@@ -147,6 +151,36 @@ def _write_profiles(
             for event in events
         ]
         write_history(cur, happenings, source_ids=source_ids, event_type_ids=event_type_ids, now=now)
+
+
+def _make_configurations() -> None:
+    """Ways to send that need no account: without one, a provider uses the mailbox of this installation."""
+    rows = [
+        ("demo-sms", "SMS of the demo", Channel.SMS, "twilio_sms", "+15005550006"),
+        ("demo-push", "App of the demo", Channel.PUSH, FCM, ""),
+        ("demo-browser", "Browsers of the demo", Channel.PUSH, WEB_PUSH, ""),
+    ]
+    for key, name, channel, provider, address in rows:
+        ChannelConfiguration.objects.create(
+            key=key,
+            name=name,
+            channel=channel,
+            provider=provider,
+            settings={},
+            sender_name=BRAND,
+            sender_address=address,
+        )
+
+
+def _register_phones(now: datetime) -> None:
+    """Whoever wants pushes has the app on a phone."""
+    wanting = Consent.objects.filter(channel=Channel.PUSH, state=Consent.State.OPTED_IN)
+    devices.register(
+        [
+            Registration(profile_id, FCM, f"demo-phone-of-profile-{profile_id}", now, platform="android")
+            for profile_id in wanting.values_list("profile_id", flat=True)
+        ]
+    )
 
 
 def _publish_welcome(user: User, now: datetime) -> None:

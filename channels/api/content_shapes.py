@@ -9,6 +9,7 @@ from rest_framework import serializers
 from ajo.core.rest.serializers import IdField, Strict, WordField
 from channels import services
 from channels.models import Content, ContentVersion
+from channels.rendering import AUTHORED
 from channels.starting_points import STARTING_POINTS
 from profiles.models import Channel
 
@@ -35,8 +36,14 @@ class ContentSerializer(serializers.Serializer[Content]):
 class NewContentSerializer(Strict):
     key = serializers.SlugField(max_length=60, help_text="Never changes: journeys refer to it.")
     name = serializers.CharField(max_length=200)
+    channel = serializers.ChoiceField(
+        [(Channel(channel).name.lower(), str(Channel(channel).label)) for channel in AUTHORED],
+        default="email",
+    )
     starting_point = serializers.ChoiceField(
-        [(point.key, point.label) for point in STARTING_POINTS.values()], default="blank"
+        [(point.key, point.label) for point in STARTING_POINTS.values()],
+        default="blank",
+        help_text="Of an email; the others begin empty.",
     )
 
 
@@ -56,15 +63,39 @@ def _source(help_text: str = "") -> serializers.CharField:
 
 
 class WordsSerializer(Strict):
-    """The words of an email, in Liquid."""
+    """Words in Liquid. Each channel reads the fields that it has: see the documentation of channels."""
 
-    subject = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=500)
+    subject = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        default="",
+        trim_whitespace=False,
+        max_length=500,
+        help_text="Of a push: its title.",
+    )
     preheader = serializers.CharField(
         required=False, allow_blank=True, default="", trim_whitespace=False, max_length=500
     )
     mjml = _source("When it is there, the HTML is made from it.")
     html = _source()
-    text = _source("When it is empty, it is made from the HTML.")
+    text = _source("Of an email made from the HTML when it is empty; of a webhook its JSON.")
+    image_url = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=2000, help_text="Of a push."
+    )
+    link_url = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=2000, help_text="Of a push."
+    )
+    columns = serializers.ListField(
+        child=serializers.ListField(
+            child=serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=2000),
+            min_length=2,
+            max_length=2,
+        ),
+        required=False,
+        default=list,
+        max_length=100,
+        help_text="Pairs of a name and its Liquid: columns of direct mail, values that an app is given with a push.",
+    )
 
 
 class ContentVariantSerializer(WordsSerializer):
@@ -74,7 +105,7 @@ class ContentVariantSerializer(WordsSerializer):
 
 class FindingSerializer(serializers.Serializer[Any]):
     level = serializers.ChoiceField(FINDING_LEVELS, help_text="Only errors stop publishing.")
-    field = serializers.CharField(help_text="subject, preheader, mjml, html or text.")
+    field = serializers.CharField(help_text="The field of the words that it is about.")
     line = serializers.IntegerField(allow_null=True)
     message = serializers.CharField()
 
@@ -90,10 +121,9 @@ class CheckSerializer(serializers.Serializer[Any]):
 class ContentVersionSerializer(ContentVersionNoteSerializer):
     variants = serializers.SerializerMethodField()
 
-    def get_variants(self, version: ContentVersion) -> list[dict[str, str]]:
-        fields = ("treatment", "locale", "subject", "preheader", "mjml", "html", "text")
+    def get_variants(self, version: ContentVersion) -> list[dict[str, Any]]:
         return [
-            {field: getattr(variant, field) for field in fields}
+            {field: getattr(variant, field) for field in services.AUTHORED_FIELDS}
             for variant in sorted(version.variants.all(), key=lambda each: (each.treatment, each.locale))
         ]
 
@@ -145,13 +175,24 @@ class PreviewSerializer(serializers.Serializer[Any]):
     preheader = serializers.CharField(allow_blank=True)
     html = serializers.CharField(allow_blank=True)
     text = serializers.CharField(allow_blank=True)
+    image_url = serializers.CharField(allow_blank=True)
+    link_url = serializers.CharField(allow_blank=True)
+    columns = serializers.ListField(
+        child=serializers.ListField(child=serializers.CharField(allow_blank=True))
+    )
     problems = FindingSerializer(many=True)
     checks = CheckSerializer(many=True)
     values = serializers.DictField(help_text="What the words found: profile, event, brand and so on.")
 
 
 class ProofRequestSerializer(_AsSomebody):
-    address = serializers.CharField(max_length=320)
+    address = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=320,
+        help_text="Email address or phone number. A push goes to the devices of the profile, a webhook to its system.",
+    )
     configuration = serializers.SlugField(max_length=60, help_text="Key of the channel configuration.")
     treatment = serializers.SlugField(required=False, allow_blank=True, default="", max_length=60)
     locale = serializers.CharField(required=False, allow_blank=True, default="", max_length=20)

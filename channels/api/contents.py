@@ -20,8 +20,9 @@ from ajo.core.rest.views import SLUG, ViewSet
 from channels import authoring, checklist, services
 from channels.api import content_shapes as shapes
 from channels.models import ChannelConfiguration, Content, ContentVersion
+from channels.rendering import Words
 from channels.starting_points import STARTING_POINTS
-from profiles.models import EventType, Profile
+from profiles.models import Channel, EventType, Profile
 
 
 @extend_schema(tags=["contents"])
@@ -59,13 +60,16 @@ class ContentViewSet(ViewSet):
     )
     @idempotent
     def create(self, request: Request) -> Response:
-        """A new email whose draft begins with a starting point."""
+        """A new content; the draft of an email begins with a starting point."""
         asked = self.read(shapes.NewContentSerializer)
-        point = STARTING_POINTS[asked["starting_point"]]
-        words = {"subject": point.subject, "preheader": point.preheader, "mjml": point.mjml}
+        channel = Channel[asked["channel"].upper()]
+        words = {}
+        if channel == Channel.EMAIL:
+            point = STARTING_POINTS[asked["starting_point"]]
+            words = {"subject": point.subject, "preheader": point.preheader, "mjml": point.mjml}
         try:
             version = services.create_content(
-                key=asked["key"], name=asked["name"], variants=[words], user=self.person()
+                key=asked["key"], name=asked["name"], channel=channel, variants=[words], user=self.person()
             )
         except services.ContentRefused as refused:
             raise Refused(
@@ -141,14 +145,11 @@ class ContentViewSet(ViewSet):
         """
         asked = self.read(shapes.PreviewRequestSerializer)
         words = asked["words"]
-        authored = checklist.authored(
-            subject=words["subject"],
-            preheader=words["preheader"],
-            mjml_source=words["mjml"],
-            html_source=words["html"],
-            text=words["text"],
-        )
-        values = self._values(self.get_object(), asked)
+        content = self.get_object()
+        mjml_source = words.pop("mjml")
+        columns = tuple((name, source) for name, source in words.pop("columns"))
+        authored = checklist.of_channel(content.channel, Words(**words, columns=columns), mjml_source)
+        values = self._values(content, asked)
         found = authoring.preview(authored, values, asked["profile"])
         shown = found.shown
         return Response(
@@ -158,6 +159,9 @@ class ContentViewSet(ViewSet):
                 "preheader": found.preheader,
                 "html": shown.html if shown else "",
                 "text": shown.text if shown else "",
+                "image_url": shown.image_url if shown else "",
+                "link_url": shown.link_url if shown else "",
+                "columns": shown.columns if shown else [],
                 "problems": [asdict(finding) for finding in found.findings],
                 "checks": [asdict(check) for check in found.checks],
                 "values": values,

@@ -186,3 +186,34 @@ def test_the_list_costs_the_same_for_one_and_for_many(api: APIClient) -> None:
         make(api, f"more-{number}")
     assert statements() == one
     assert Content.objects.count() == 6
+
+
+def test_content_of_other_channels_is_written_seen_and_published(api: APIClient) -> None:
+    made = api.post("/api/v1/contents/", {"key": "late-sms", "name": "Late", "channel": "sms"})
+    assert (made.status_code, made.json()["channel"]) == (201, "sms")
+    draft = api.get("/api/v1/contents/late-sms/draft/").json()
+    assert draft["problems"] == ["Text: The text is empty. Write what the SMS says."]
+    words = {"text": "Hi {{ profile.first_name | default: 'you' }} 😀"}
+    seen = api.post("/api/v1/contents/late-sms/preview/", {"words": words}).json()
+    assert (seen["is_rendered"], seen["text"], seen["problems"]) == (True, "Hi you 😀", [])
+    assert [check["code"] for check in seen["checks"]] == ["parts", "defaults"]
+    assert "UCS-2, because of 😀" in seen["checks"][0]["message"]
+    saved = api.put("/api/v1/contents/late-sms/draft/", {"revision": draft["revision"], "variants": [words]})
+    assert (saved.status_code, saved.json()["problems"]) == (200, [])
+    assert api.post("/api/v1/contents/late-sms/publish/").status_code == 200
+
+
+def test_a_push_keeps_all_of_its_fields(api: APIClient) -> None:
+    api.post("/api/v1/contents/", {"key": "back", "name": "Back", "channel": "push"})
+    revision = api.get("/api/v1/contents/back/draft/").json()["revision"]
+    words = {
+        "subject": "Back",
+        "text": "In M",
+        "image_url": "https://img.example/a.png",
+        "link_url": "myapp://x",
+        "columns": [["screen", "shop"]],
+    }
+    saved = api.put("/api/v1/contents/back/draft/", {"revision": revision, "variants": [words]}).json()
+    assert saved["variants"][0].items() >= words.items()
+    seen = api.post("/api/v1/contents/back/preview/", {"words": words}).json()
+    assert {name: seen[name] for name in words} == words
