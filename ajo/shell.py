@@ -81,6 +81,8 @@ GROUPS: tuple[tuple[Promise, tuple[Place, ...]], ...] = (
         (
             Place(_("Profiles"), "group", "profiles.profile"),
             Place(_("Audiences"), "groups", "profiles.audience"),
+            Place(_("Lookups"), "table", "profiles.lookup"),
+            Place(_("Code pools"), "confirmation_number", "profiles.codepool"),
             Place(_("Attributes"), "badge", "profiles.attributedefinition"),
             Place(_("Event types"), "bolt", "profiles.eventtype"),
             Place(_("Sources"), "input", "profiles.source"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from profiles.admin import audiences
+from profiles.admin import audiences, lookups
 from profiles.admin.people import ProfileAdmin
 
-__all__ = ["ProfileAdmin", "audiences"]
+__all__ = ["ProfileAdmin", "audiences", "lookups"]
