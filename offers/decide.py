@@ -29,6 +29,7 @@ from offers.models import CapCounter, ModelStat, SelectionStrategy
 from offers.plans import Cap, Item, Plan, Strategy, read_items
 from offers.ranking import Draw, Model, Scored
 from profiles.language import Scope
+from profiles.lookups.rows import Pair, read_rows
 
 _decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
@@ -148,7 +149,7 @@ def decide(
         first = {one.ask.key: one for one in reversed(people) if one is not None and one.ask.key is not None}
         stored = _claim_keys(cur, plan, first)
         new = [one for one in people if one is not None and _is_new(one, first, stored)]
-        batch = _gather(cur, [one.profile_id for one in new], plan, now, documents)
+        batch = _gather(cur, new, plan, now, documents)
         for person in new:
             _weigh(batch, person)
         _allocate(cur, batch, new)
@@ -171,7 +172,7 @@ def simulate(asks: Sequence[Ask], plan: Plan, now: datetime) -> list[Decided | N
         documents = {NOBODY: {}, **_read_profiles(cur, asks, plan, is_locked=False)}
         people = [_Person(uuid7(), ask) if ask.profile_id in documents else None for ask in asks]
         found = [one for one in people if one is not None]
-        batch = _gather(cur, [one.profile_id for one in found], plan, now, documents)
+        batch = _gather(cur, found, plan, now, documents)
     for person in found:
         _weigh(batch, person)
         for entry in _picked(batch, person):
@@ -191,6 +192,8 @@ class _Batch:
     """Counters as they were read, with what this batch has taken since."""
     models: Mapping[int, Model]
     """Of the learned strategies."""
+    rows: Mapping[Pair, Mapping[str, Any]]
+    """Of lookups."""
 
     def uses(self, item: Item, profile_id: int) -> list[Use]:
         return [cap.use(profile_id, self.periods[cap.rule_id]) for cap in item.caps]
@@ -316,12 +319,12 @@ def _recalled(rows: Sequence[Any], plan: Plan) -> list[Decided]:
 
 def _gather(
     cur: psycopg.Cursor[Any],
-    profile_ids: Sequence[int],
+    people: Sequence[_Person],
     plan: Plan,
     now: datetime,
     documents: Mapping[int, Mapping[str, Any]],
 ) -> _Batch:
-    """What else is read: at most two statements. Nothing is read from here on."""
+    """What else is read: at most two statements, and one for each level of lookups. Nothing is read from here on."""
     periods = {cap.rule_id: cap.period_at(now) for cap in plan.caps}
     learned = [strategy for strategy in plan.strategies if strategy.is_learned]
     sums = learning.read_sums(cur, [one.id for one in learned], now.astimezone(UTC).date())
@@ -330,14 +333,30 @@ def _gather(
         now=now,
         documents=documents,
         periods=periods,
-        used=capping.read_used(cur, periods.items(), [CapCounter.TOTAL, *profile_ids]),
+        used=capping.read_used(cur, periods.items(), [CapCounter.TOTAL, *{one.profile_id for one in people}]),
         models={
             one.id: Model(
                 one.key, {item.id: sums.get(one.id, {}).get(item.id, (0.0, 0.0)) for item in one.items}
             )
             for one in learned
         },
+        rows=_read_rows(people, plan, now, documents),
     )
+
+
+def _read_rows(
+    people: Sequence[_Person], plan: Plan, now: datetime, documents: Mapping[int, Mapping[str, Any]]
+) -> Mapping[Pair, Mapping[str, Any]]:
+    """The rows that anything asks for, about anybody."""
+    if plan.gather is None or not people:
+        return {}
+    offers = [None, *(item.attributes for strategy in plan.strategies for item in strategy.items)]
+    scopes = [
+        Scope(now, profile=documents[one.profile_id], context=one.ask.context, offer=offer)
+        for one in people
+        for offer in offers
+    ]
+    return plan.gather(scopes, read_rows)[0].rows
 
 
 def _document(text: str) -> Mapping[str, Any]:
@@ -354,12 +373,12 @@ def _document(text: str) -> Mapping[str, Any]:
 def _weigh(batch: _Batch, person: _Person) -> None:
     """Find out what this person can have, and in which order."""
     weighed: set[int] = set()
-    bare = Scope(batch.now, profile=batch.documents[person.profile_id], context=person.ask.context)
+    bare = Scope(
+        batch.now, profile=batch.documents[person.profile_id], context=person.ask.context, rows=batch.rows
+    )
     for strategy in batch.plan.strategies:
         if strategy.eligibility is not None and not strategy.eligibility.holds(bare):
-            reason = (
-                f"The strategy {strategy.key} is not for this profile: {strategy.eligibility.text} was false."
-            )
+            reason = f"The strategy {strategy.key} is not for this profile: {strategy.eligibility.shown} was false."
             person.lost += [
                 Candidate(item.key, strategy.key, Code.NOT_ELIGIBLE, reason) for item in strategy.items
             ]
@@ -403,9 +422,11 @@ def _candidate(
         return lost(Code.NOT_NOW, f"It was valid only until {item.valid_until:%Y-%m-%d %H:%M} UTC.")
     if item.shown is None:
         return lost(Code.NOT_SHOWABLE, "It has no representation for this placement.")
-    scope = Scope(batch.now, profile=bare.profile, context=bare.context, offer=item.attributes)
+    scope = Scope(
+        batch.now, profile=bare.profile, context=bare.context, offer=item.attributes, rows=batch.rows
+    )
     if item.eligibility is not None and not item.eligibility.holds(scope):
-        return lost(Code.NOT_ELIGIBLE, f"Not eligible: {item.eligibility.text} was false.")
+        return lost(Code.NOT_ELIGIBLE, f"Not eligible: {item.eligibility.shown} was false.")
     if (cap := batch.reached(item, profile_id)) is not None:
         return lost(Code.CAP_REACHED, cap.reason)
     scored = _score(strategy, item, scope, draw)

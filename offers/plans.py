@@ -32,14 +32,19 @@ from offers.models import (
 )
 from profiles.catalog import read_catalog
 from profiles.language import (
+    Call,
     Catalog,
+    Gather,
     LanguageError,
+    Node,
     Scope,
     changes_with_time,
     compile_condition,
     compile_python,
+    compile_rows,
     parse_checked,
 )
+from profiles.language.nodes import children
 
 DOCUMENTS = frozenset({"profile", "offer", "context"})
 """What eligibility and formulas may name."""
@@ -67,17 +72,22 @@ class PlanMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Whether something holds, and its text for reasons."""
+    """Whether something holds, and its text."""
 
     holds: Callable[[Scope], bool]
     text: str
+
+    @property
+    def shown(self) -> str:
+        """The text in a reason."""
+        return self.text.strip()[:MAX_SHOWN]
 
     @classmethod
     def read(cls, text: str, catalog: Catalog) -> Condition | None:
         """None where the text is empty: everybody."""
         if not text.strip():
             return None
-        return cls(compile_condition(parse_checked(text), catalog), text.strip()[:MAX_SHOWN])
+        return cls(compile_condition(parse_checked(text), catalog), text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +170,8 @@ class Plan:
     items: int
     strategies: Sequence[Strategy]
     fallback: Item | None
+    gather: Gather | None
+    """Gives scopes the rows that its expressions look up; None when they look nothing up."""
     is_lasting: bool
     """Whether time alone leaves every collection as it is."""
 
@@ -223,6 +235,7 @@ def read_plan(policy_key: str, placement_key: str, now: datetime) -> Plan:
         items=policy.items,
         strategies=[_strategy(one, members[one.collection_id], catalog) for one in strategies],
         fallback=items.get(policy.fallback_id) if policy.fallback_id else None,
+        gather=_gather(strategies, items.values(), catalog),
         is_lasting=not any(_may_change(rule) for rule in rules),
     )
 
@@ -230,6 +243,24 @@ def read_plan(policy_key: str, placement_key: str, now: datetime) -> Plan:
 def read_items(offer_ids: Iterable[int], placement_id: int) -> dict[int, Item]:
     """Offer items by id as they look in a placement now, approved or not. Three statements."""
     return _items(OfferItem.objects.filter(pk__in=offer_ids), placement_id, read_catalog(DOCUMENTS))
+
+
+def _gather(
+    strategies: Sequence[SelectionStrategy], items: Iterable[Item], catalog: Catalog
+) -> Gather | None:
+    texts = {item.eligibility.text for item in items if item.eligibility is not None}
+    texts |= {
+        text
+        for one in strategies
+        for text in (one.eligibility, one.formula, one.context_weight, one.value)
+        if text.strip()
+    }
+    trees = [tree for text in sorted(texts) if _looks_up(tree := parse_checked(text))]
+    return compile_rows(trees, catalog) if trees else None
+
+
+def _looks_up(node: Node) -> bool:
+    return (isinstance(node, Call) and node.name == "lookup") or any(map(_looks_up, children(node)))
 
 
 def _may_change(rule: str) -> bool:

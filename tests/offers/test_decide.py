@@ -12,9 +12,9 @@ from offers import capping, learning
 from offers.decide import Ask, Decided, decide, key_of
 from offers.learning import Outcome
 from offers.models import CapCounter, Decision, OfferItem, SelectionStrategy
-from offers.plans import Plan, PlanMissing, read_plan
+from offers.plans import Plan, PlanMissing, current_plan, read_plan
 from profiles.merging import merge_profiles
-from profiles.models import AttributeDefinition
+from profiles.models import AttributeDefinition, Lookup, LookupRow
 from tests.factories import NOW, make_profile
 from tests.offers.helpers import make_cap, make_offer, make_placement, make_policy, make_strategy
 from tests.support import count_statements
@@ -280,6 +280,30 @@ def test_what_is_shown_later_is_held_and_comes_back() -> None:
     capping.confirm([decided.id])
     assert capping.release([decided.id]) == 0
     assert used() == {(shown.pk, 0): 1, (decided_cap.pk, 0): 2}
+
+
+def test_rules_look_values_up_for_the_whole_batch_at_once() -> None:
+    stock = Lookup.objects.create(key="stock", name="Stock", columns=[{"name": "left", "type": "number"}])
+    LookupRow.objects.bulk_create(
+        LookupRow(lookup=stock, key=key, values={"left": left})
+        for key, left in (("sweater-M", 3), ("sweater-L", 0), ("scarf-L", 1))
+    )
+    for key in ("sweater", "scarf"):
+        make_offer(
+            key,
+            priority=9 if key == "sweater" else 1,
+            attributes={"sku": key},
+            eligibility='lookup("stock", concat(offer.sku, "-", profile.size), "left") > 0',
+        )
+    make_policy(make_strategy(rule="offer.sku != ''"))
+    medium, large, unknown = (make_profile(size=size).pk for size in ("M", "L", "XS"))
+    ready = plan()
+    with count_statements() as seen:
+        asks = [Ask(person) for person in (medium, large, unknown) * 20]
+        decided = [keys(one) for one in decide(asks, ready, NOW) if one]
+    assert decided[:3] == [["sweater"], ["scarf"], []]
+    assert sum("lookup_row" in statement for statement in seen) == 1
+    assert current_plan("front-page", "hero", NOW) is current_plan("front-page", "hero", NOW)
 
 
 def test_the_fallback_comes_when_nothing_is_left_and_counts_nowhere() -> None:

@@ -19,7 +19,7 @@ from offers.models import (
     SelectionStrategy,
 )
 from offers.plans import Plan, PlanMissing, current_plan
-from profiles.models import AttributeDefinition
+from profiles.models import AttributeDefinition, Lookup
 from tests.factories import NOW
 from tests.offers.helpers import make_cap, make_offer, make_policy, make_strategy
 from tests.support import count_statements
@@ -59,6 +59,7 @@ def test_a_plan_is_read_once_and_then_costs_one_statement() -> None:
         lambda: DecisionPolicy.objects.update(items=3),
         lambda: PolicyStrategy.objects.all().delete(),
         lambda: AttributeDefinition.objects.create(key="size", label="Size"),
+        lambda: Lookup.objects.create(key="stock", name="Stock"),
         lambda: raw("UPDATE offers_offeritem SET lever = 5"),
     ],
 )
