@@ -436,6 +436,8 @@ AJO_ALLOWED_PRIVATE_HOSTS = envlist(
     [urlsplit(AJO_MAILBOX_URL).netloc] if AJO_MAILBOX_OPEN and AJO_MAILBOX_URL else [],
 )
 # Where the services are. Only the operator says so: a configuration names accounts, never addresses.
+AJO_MAILGUN_URL = os.environ.get("AJO_MAILGUN_URL") or "https://api.mailgun.net/v3"
+AJO_RESEND_URL = os.environ.get("AJO_RESEND_URL") or "https://api.resend.com"
 AJO_TWILIO_URL = os.environ.get("AJO_TWILIO_URL") or "https://api.twilio.com"
 
 REST_FRAMEWORK = {

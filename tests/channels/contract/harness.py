@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from channels import anymail
 from channels.providers import fcm, registry, smtp, twilio_sms, web_push
 from channels.providers.base import Outgoing, Provider
 from tests.channels.contract.service import Deaf, Mood, Reply, Request, Service
@@ -328,6 +330,53 @@ class WebPushHarness(HttpHarness):
                 return Reply(201, b"created", {"Location": f"{self.url}/m/{number}"})
 
 
+class AnymailHarness(HttpHarness):
+    variable: ClassVar[str]
+
+    def provider(self) -> Provider:
+        self.patch.setenv(self.variable, SECRET)
+        self.patch.setattr(anymail, "CALL_SECONDS", 0.5)
+        self.settings.AJO_MAILGUN_URL = self.settings.AJO_RESEND_URL = self.url
+        return registry.get(self.kind)({"api_key_env": self.variable})
+
+    def outgoing(self, number: int, mood: Mood) -> Outgoing:
+        self.moods_by_mark[str(number)] = mood
+        body = (
+            f"From: Brand <hello@brand.example>\r\nTo: p{number}@example.com\r\nSubject: Hi\r\n"
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\nMIME-Version: 1.0\r\n"
+            "Content-Type: text/html; charset=utf-8\r\n\r\n<p>Hi</p>\r\n"
+        )
+        return Outgoing(
+            number, f"p{number}@example.com", "hello@brand.example", body.encode(), f"key-{number}@b.example"
+        )
+
+    def number_of(self, request: Request) -> int:
+        found = re.search(rb"p(\d+)(?:@|%40)example\.com", request.body)
+        assert found is not None
+        return int(found[1])
+
+    def reply(self, mood: Mood, number: int) -> Reply:
+        match mood:
+            case Mood.REFUSE:
+                return Reply(422, b'{"message": "The address is not valid"}')
+            case Mood.THROTTLE:
+                return Reply(429, b'{"message": "Too many requests"}', {"Retry-After": "7"})
+            case _:
+                return Reply(
+                    200, json.dumps({"id": f"<{number}@mg>", "message": "Queued. Thank you."}).encode()
+                )
+
+
+class MailgunHarness(AnymailHarness):
+    kind = "mailgun"
+    variable = "MAILGUN_API_KEY"
+
+
+class ResendHarness(AnymailHarness):
+    kind = "resend"
+    variable = "RESEND_API_KEY"
+
+
 HARNESSES: list[type[Harness]] = [
     SmtpHarness,
     TwilioHarness,
@@ -335,4 +384,6 @@ HARNESSES: list[type[Harness]] = [
     DirectMailHarness,
     FcmHarness,
     WebPushHarness,
+    MailgunHarness,
+    ResendHarness,
 ]
