@@ -67,10 +67,10 @@ _DELETE_EXPIRED = """
 DELETE FROM cap_hold WHERE (decision_id, rule_id) IN (SELECT * FROM unnest(%b::uuid[], %b::bigint[]))
 RETURNING rule_id, subject, period
 """
+# One walk through the index, subject by subject. A rule finds other periods, too, which nobody asks for.
 _READ = """
-SELECT k.rule_id, k.subject, k.period, k.n
-FROM unnest(%b::bigint[], %b::date[]) AS t(rule_id, period)
-JOIN cap_counter k ON k.rule_id = t.rule_id AND k.period = t.period AND k.subject = ANY(%b::bigint[])
+SELECT rule_id, subject, period, n FROM cap_counter
+WHERE subject = ANY(%b::bigint[]) AND rule_id = ANY(%b::bigint[]) AND period = ANY(%b::date[])
 """
 _LOCK_HOLDS_OF = """
 SELECT FROM cap_hold WHERE subject > 0 AND subject = ANY(%(losers)b::bigint[]) ORDER BY decision_id, rule_id FOR UPDATE
@@ -219,7 +219,8 @@ def read_used(
     rows = sorted(set(periods))
     if not rows:
         return {}
-    cur.execute(_READ, [*(list(column) for column in zip(*rows, strict=True)), sorted(subjects)])
+    rules, dates = (sorted(set(column)) for column in zip(*rows, strict=True))
+    cur.execute(_READ, [sorted(subjects), rules, dates])
     return {(row.rule_id, row.subject, row.period): row.n for row in cur}
 
 

@@ -73,19 +73,20 @@ class Money:
     currency: str
 
 
+_LAST_PLACE = Decimal(1).scaleb(-SCALE)
+
+
 def number(value: int | Decimal) -> Decimal | None:
     """`value` in the domain of numbers; None beyond it."""
-    if isinstance(value, int):
-        if not -NUMBER_LIMIT < value < NUMBER_LIMIT:
-            return None
-        value = Decimal(value)
+    if isinstance(value, int):  # most are, and need no rounding
+        return Decimal(value) if -NUMBER_LIMIT < value < NUMBER_LIMIT else None
     if not value.is_finite():
         return None
     if not value:
         return Decimal(0)
     if value.adjusted() > 30:  # quantize() would have to write all its digits
         return None
-    rounded = value.quantize(Decimal(1).scaleb(-SCALE), context=EXACT)
+    rounded = value.quantize(_LAST_PLACE, context=EXACT)
     # Not abs(): it rounds to the digits of the thread's own context.
     return rounded if rounded.copy_abs() < NUMBER_LIMIT else None
 
