@@ -26,9 +26,11 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminRadioSelectWidget
 
 from channels import mjml, services, usage
+from channels.admin.words import words_page
 from channels.models import ChannelConfiguration, Content, ContentVersion
+from channels.rendering import AUTHORED
 from channels.starting_points import STARTING_POINTS
-from profiles.models import AttributeDefinition, EventType
+from profiles.models import AttributeDefinition, Channel, EventType
 
 SHOWN_USES = 3
 _DRAFT, _PUBLISHED, _BOTH = "draft", "published", "both"
@@ -36,13 +38,18 @@ _STATE_COLORS = {_DRAFT: "info", _PUBLISHED: "success", _BOTH: "warning"}
 
 
 class NewContentForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own takes no arguments when it runs
-    """Name, key and what to begin with; everything else is written in the editor."""
+    """Name, key, channel and, for an email, what to begin with; everything else is written in the editor."""
 
-    starting_point = forms.ChoiceField(label=_("Begin with"), widget=UnfoldAdminRadioSelectWidget())
+    channel = forms.TypedChoiceField(
+        label=_("Channel"), coerce=int, initial=Channel.EMAIL.value, widget=UnfoldAdminRadioSelectWidget()
+    )
+    starting_point = forms.ChoiceField(
+        label=_("Begin an email with"), required=False, widget=UnfoldAdminRadioSelectWidget()
+    )
 
     class Meta:
         model = Content
-        fields = ("name", "key")
+        fields = ("name", "key", "channel")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,17 +59,20 @@ class NewContentForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own
             (point.key, f"{point.label}: {point.description}") for point in STARTING_POINTS.values()
         ]
         field.initial = next(iter(STARTING_POINTS))
+        channels = self.fields["channel"]
+        assert isinstance(channels, forms.ChoiceField)
+        channels.choices = [(channel, Channel(channel).label) for channel in AUTHORED]
 
 
 @admin.register(Content)
 class ContentAdmin(ModelAdmin):
-    """The page of a content is its editor, which speaks to the REST API."""
+    """The page of an email is its editor, which speaks to the REST API; that of any other content is a form."""
 
     form = NewContentForm
     list_display = ["name", "key", "channel", "shown_state", "used_by", "created_at"]
     list_filter = ["channel"]
     search_fields = ["name", "key"]
-    fields = ["name", "key", "starting_point"]
+    fields = ["name", "key", "channel", "starting_point"]
     prepopulated_fields = {"key": ["name"]}
 
     def has_delete_permission(self, request: HttpRequest, obj: Content | None = None) -> bool:
@@ -105,9 +115,13 @@ class ContentAdmin(ModelAdmin):
         return format_html("{} {}", links, more)
 
     def save_model(self, request: HttpRequest, obj: Content, form: Any, change: bool) -> None:
-        point = STARTING_POINTS[form.cleaned_data["starting_point"]]
-        words = {"subject": point.subject, "preheader": point.preheader, "mjml": point.mjml}
-        version = services.create_content(key=obj.key, name=obj.name, variants=[words], user=request.user)
+        words = {}
+        if obj.channel == Channel.EMAIL:
+            point = STARTING_POINTS[form.cleaned_data["starting_point"] or next(iter(STARTING_POINTS))]
+            words = {"subject": point.subject, "preheader": point.preheader, "mjml": point.mjml}
+        version = services.create_content(
+            key=obj.key, name=obj.name, channel=obj.channel, variants=[words], user=request.user
+        )
         obj.pk, obj.channel = version.content_id, version.content.channel
 
     def response_add(
@@ -127,16 +141,18 @@ class ContentAdmin(ModelAdmin):
             raise Http404
         if not self.has_view_or_change_permission(request, content):
             raise PermissionDenied
-        if request.method not in {"GET", "HEAD"}:
-            return HttpResponseNotAllowed(["GET", "HEAD"])  # the editor saves through the API
         context = {
             **self.admin_site.each_context(request),
             "title": content.name,
             "opts": self.opts,
             "original": content,
-            "boot": _boot(request, content),
             **(extra_context or {}),
         }
+        if content.channel != Channel.EMAIL:
+            return words_page(request, content, context)
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponseNotAllowed(["GET", "HEAD"])  # the editor saves through the API
+        context["boot"] = _boot(request, content)
         return TemplateResponse(request, "admin/channels/content/editor.html", context)
 
 

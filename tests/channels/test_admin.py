@@ -44,7 +44,7 @@ def test_the_pages_open(admin_client: Client, queue: Callable[..., None]) -> Non
 
 
 def test_a_new_content_begins_with_a_starting_point_and_opens_its_editor(admin_client: Client) -> None:
-    form = {"name": "Spring news", "key": "spring-news", "starting_point": "newsletter"}
+    form = {"name": "Spring news", "key": "spring-news", "channel": "1", "starting_point": "newsletter"}
     answer = admin_client.post(reverse("admin:channels_content_add"), form)
     content = Content.objects.get()
     assert answer["Location"] == reverse("admin:channels_content_change", args=[content.pk])
