@@ -46,8 +46,16 @@ def admin_screens() -> Iterator[str]:
             yield reverse(f"{name}_change", args=[found.pk])
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+# Each colour scheme and each size once; the other two pairs take as long again and are for `make test-long`.
+@pytest.mark.parametrize(
+    ("scheme", "size"),
+    [
+        pytest.param("light", DESKTOP, id="light-desktop"),
+        pytest.param("dark", PHONE, id="dark-phone"),
+        pytest.param("light", PHONE, id="light-phone", marks=pytest.mark.long),
+        pytest.param("dark", DESKTOP, id="dark-desktop", marks=pytest.mark.long),
+    ],
+)
 def test_every_screen_is_for_everybody(
     product: str,
     open_page: OpenPage,
