@@ -34,7 +34,9 @@ from profiles.models import (
     AttributeDefinition,
     Audience,
     Channel,
+    CodePool,
     EventType,
+    Lookup,
     Profile,
     QuarantinedEvent,
     Source,
@@ -44,26 +46,29 @@ from tests.factories import make_configuration, make_event_type, make_profile, m
 pytestmark = pytest.mark.django_db
 
 # What each role may do at each screen: l(ook), a(dd), c(hange), d(elete). What is not named is refused. Journeys
-# and contents are changed on their canvas and in their editor, through the API.
+# and contents are changed on their canvas and in their editor, through the API; audiences and tables by their pages.
+TABLES = (Audience, Lookup, CodePool)
 ALLOWED: dict[str, dict[type[models.Model], str]] = {
     "viewer": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
-        AttributeDefinition: "l", Message: "l", Campaign: "l", Notice: "l",
+        AttributeDefinition: "l", Message: "l", Campaign: "l", Notice: "l", **dict.fromkeys(TABLES, "l"),
     },
     "marketer": {
         Journey: "la", JourneyInstance: "l", Content: "la", Profile: "l", EventType: "l",
         AttributeDefinition: "lac", Message: "l", SendHold: "l", ContactPolicy: "l", Campaign: "lac", Notice: "lac",
+        **dict.fromkeys(TABLES, "la"),
     },
     "approver": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
         AttributeDefinition: "l", Message: "l", SendHold: "lacd", ContactPolicy: "lacd", Campaign: "l", Notice: "l",
+        **dict.fromkeys(TABLES, "l"),
     },
     "operations": {},
     "developer": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
         AttributeDefinition: "lac", Message: "l", SendHold: "l", ContactPolicy: "l", Source: "lac",
         QuarantinedEvent: "l",
-        ApiKey: "lac", ChannelConfiguration: "l", Campaign: "l", Notice: "l",
+        ApiKey: "lac", ChannelConfiguration: "l", Campaign: "l", Notice: "l", **dict.fromkeys(TABLES, "l"),
     },
     "privacy": {
         JourneyInstance: "l", Profile: "l", EventType: "l", AttributeDefinition: "lc", Message: "l", AuditEvent: "l",
@@ -73,7 +78,7 @@ ALLOWED: dict[str, dict[type[models.Model], str]] = {
         AttributeDefinition: "lacd", Message: "l", SendHold: "lacd", ContactPolicy: "lacd", Source: "lac",
         QuarantinedEvent: "l",
         ApiKey: "lac", ChannelConfiguration: "lac", User: "lac", Group: "lacd", AuditEvent: "l",
-        Campaign: "lac", Notice: "lac", LiveView: "lacd",
+        Campaign: "lac", Notice: "lac", LiveView: "lacd", **dict.fromkeys(TABLES, "la"),
     },
 }  # fmt: skip
 
@@ -104,7 +109,11 @@ def one_of_each() -> dict[type[models.Model], models.Model]:
     )  # fmt: skip
     key, _secret = ApiKey.objects.create_key(name="reports")
     user = User.objects.create_user("somebody")
+    audience = Audience.objects.create(key="in-the-park", name="In the park")
     return {
+        Audience: audience,
+        Lookup: Lookup.objects.create(key="rides", name="Rides", changed_at=timezone.now()),
+        CodePool: CodePool.objects.create(key="sorry", name="Sorry"),
         Journey: journey,
         JourneyInstance: instance,
         Content: draft.content,
@@ -127,7 +136,7 @@ def one_of_each() -> dict[type[models.Model], models.Model]:
         Notice: Notice.objects.create(
             key="ride-closed", name="A ride is closed", content=draft.content,
             configuration=ChannelConfiguration.objects.get(),
-            audience=Audience.objects.create(key="in-the-park", name="In the park"),
+            audience=audience,
         ),
         LiveView: LiveView.objects.create(journey=journey, label="Onboarding"),
     }  # fmt: skip
