@@ -1,4 +1,4 @@
-"""One lab for the fault tests of a session, and a voice for their figures."""
+"""A lab for the fault tests of a module, and a voice for their figures."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def seed() -> int:
 
 
 @pytest.fixture(scope="module")
-def lab(seed: int) -> Iterator[Lab]:
+def lab(seed: int, request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A product of its own, shared by the tests of a module."""
-    with Lab(lab_home("lab"), seed) as lab:
+    with Lab(lab_home(f"lab-{request.module.__name__.rpartition('.')[2]}"), seed) as lab:
         yield lab
 
 
