@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -17,14 +18,13 @@ from rest_framework.response import Response
 
 from ajo.core.rest.idempotency import idempotent
 from ajo.core.rest.serializers import Filters, IdField, Strict
-from ajo.core.rest.views import ViewSet, not_found
+from ajo.core.rest.views import ViewSet
 from channels import devices
 from channels.devices import FCM, WEB_PUSH, Registration
 from channels.models import ChannelConfiguration, Device
 from channels.providers import web_push
 from channels.providers.base import ProviderError
 from profiles import services as profile_services
-from profiles.models import Profile
 
 
 class DeviceSerializer(serializers.Serializer[Device]):
@@ -118,7 +118,13 @@ class DeviceViewSet(ViewSet):
         with transaction.atomic():
             living = profile_services.lock_profiles([profile_id]).get(profile_id)
             if living is None:
-                raise not_found(Profile, profile_id)
+                raise ValidationError(
+                    {
+                        "profile": [
+                            _("There is no profile %(id)s. Look it up in the list.") % {"id": profile_id}
+                        ]
+                    }
+                )
             registration = Registration(living, seen_at=registration.seen_at, **asked)
             devices.register([registration])
         device = Device.objects.get(digest=registration.digest)

@@ -31,6 +31,12 @@ CONFIG = SchemathesisConfig.from_dict(
     {
         "generation": {"max-examples": 15, "deterministic": True, "database": "none"},
         "phases": {"stateful": {"enabled": False}},
+        # A text that is too long may make the whole body too large, which is said before it is read.
+        "checks": {
+            "negative_data_rejection": {
+                "expected-statuses": [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429]
+            }
+        },
     }
 )
 

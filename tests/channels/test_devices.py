@@ -164,7 +164,8 @@ def test_what_cannot_be_reached_is_refused(api: APIClient, change: dict[str, Any
 
 def test_nobody_registers_for_who_does_not_exist(api: APIClient) -> None:
     body = {"profile": "999999999", "provider": "fcm", "token": "t"}
-    assert api.post("/api/v1/devices/", body).status_code == 404
+    refused = problem(api.post("/api/v1/devices/", body), 400, "invalid")
+    assert [error["field"] for error in refused["errors"]] == ["profile"]
     assert not Device.objects.exists()
 
 
