@@ -16,7 +16,8 @@ from tests.faults.checker import Findings
 from tests.faults.lab import LEASE_SECONDS, Fault, Lab, Planned, plan_storm
 from tests.faults.load import Attempt, Load, Post, sign_ups, with_repeats
 
-DRAIN_SECONDS = 40
+DRAIN_SECONDS = 75
+"""A message that was found held just before the resume is looked at again within a minute."""
 # Random kills alone rarely hit the few milliseconds that matter.
 CHAOS = "after_reserve:0.03:kill,after_fence:0.02:kill,after_send:0.05:kill"
 SENDER_FAULTS = ("sender", "postgres", "valkey")
