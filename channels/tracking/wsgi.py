@@ -10,7 +10,7 @@ import base64
 import functools
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -99,26 +99,14 @@ class Door:
         message_id = tokens.tracked_message(token)
         if message_id is None or number > _MAX_LINK:
             return _unknown()
-        try:
-            sent = self._read(message_id, link=number)
-            if sent is None or sent.url is None:
-                return _unknown()
-            address = links.target(sent.url, self._values(sent) if links.is_personal(sent.url) else {})
-            self._record(environ, sent, link=number)
-        except Unavailable:
-            return _page(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                _("One moment, please"),
-                _("We cannot look up where this link leads right now. Please try again in a few seconds."),
-                _RETRY_AFTER,
-            )
-        except Exception:
-            logger.exception("A click in message %s failed.", message_id)
-            return _page(
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                _("Something went wrong"),
-                _("We could not open this link. Please try it again later."),
-            )
+        return _guarded(message_id, lambda: self._follow_link(environ, message_id, number))
+
+    def _follow_link(self, environ: WSGIEnvironment, message_id: int, number: int) -> Answer:
+        sent = self._read(message_id, link=number)
+        if sent is None or sent.url is None:
+            return _unknown()
+        address = links.target(sent.url, self._values(sent) if links.is_personal(sent.url) else {})
+        self._record(environ, sent, link=number)
         if address is None:
             return _page(
                 HTTPStatus.NOT_FOUND,
@@ -133,26 +121,14 @@ class Door:
         message_id = tokens.tracked_message(token)
         if message_id is None:
             return _unknown()
-        try:
-            sent = self._read(message_id, link=None)
-            offer = self._read_offer(message_id, number, place)
-            if sent is None or offer is None:
-                return _unknown()
-            self._record(environ, sent._replace(url=offer.url), link=f"{number}-{place}", offer=offer)
-        except Unavailable:
-            return _page(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                _("One moment, please"),
-                _("We cannot look up where this link leads right now. Please try again in a few seconds."),
-                _RETRY_AFTER,
-            )
-        except Exception:
-            logger.exception("A click on an offer in message %s failed.", message_id)
-            return _page(
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                _("Something went wrong"),
-                _("We could not open this link. Please try it again later."),
-            )
+        return _guarded(message_id, lambda: self._follow_offer(environ, message_id, number, place))
+
+    def _follow_offer(self, environ: WSGIEnvironment, message_id: int, number: int, place: int) -> Answer:
+        sent = self._read(message_id, link=None)
+        offer = self._read_offer(message_id, number, place)
+        if sent is None or offer is None:
+            return _unknown()
+        self._record(environ, sent._replace(url=offer.url), link=f"{number}-{place}", offer=offer)
         address = links.web_address(offer.url)
         if address is None:
             return _unknown()
@@ -212,6 +188,26 @@ def _decoded(text: str | None) -> dict[str, Any]:
         return decode_values(text) if text else {}
     except msgspec.ValidationError:
         return {}
+
+
+def _guarded(message_id: int, follow: Callable[[], Answer]) -> Answer:
+    """What a click comes to; a page that says so when that cannot be found out."""
+    try:
+        return follow()
+    except Unavailable:
+        return _page(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            _("One moment, please"),
+            _("We cannot look up where this link leads right now. Please try again in a few seconds."),
+            _RETRY_AFTER,
+        )
+    except Exception:
+        logger.exception("A click in message %s failed.", message_id)
+        return _page(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            _("Something went wrong"),
+            _("We could not open this link. Please try it again later."),
+        )
 
 
 def _unknown() -> Answer:

@@ -5,19 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
-from rest_framework import serializers
 
 from journeys.activities import registry
 from journeys.activities.base import Activity, Outcome, Place, Walk
-
-
-class Config(serializers.Serializer[Any]):
-    event = serializers.CharField(
-        max_length=200,
-        label=_("Event"),
-        help_text=_("The name of the event as your sources send it."),
-        style={"widget": "event"},
-    )
+from journeys.activities.event_entry import Config
 
 
 @registry.register

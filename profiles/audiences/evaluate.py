@@ -21,13 +21,14 @@ from profiles.own_events import OwnEvent
 AT_ONCE = 50
 """Audiences in one statement: each costs parameters, of which a statement has 65,535."""
 
-_COLUMNS = Columns("p.attributes", profile_id="p.id", history_ids="p.history_ids")
+COLUMNS = Columns("p.attributes", profile_id="p.id", history_ids="p.history_ids")
 _ACTIVE = (
     "SELECT id, key, kind, rule, evaluated_at IS NOT NULL FROM audience WHERE state = 'active' ORDER BY id"
 )
 _TYPES = "SELECT id, name FROM profiles_eventtype WHERE id = ANY(%b::bigint[])"
-# The profiles are locked by an earlier statement, so this one sees what their last holder wrote.
-_DELTAS = """
+# History keeps the profile that it was written with, so those who were merged into somebody are asked with them. For
+# str.format, as what follows it is.
+PEOPLE = """
 WITH RECURSIVE lineage AS (
     SELECT merged_into AS id, id AS former_id FROM profile WHERE merged_into = ANY(%(profile_ids)b::bigint[])
     UNION ALL
@@ -36,7 +37,11 @@ former AS MATERIALIZED (SELECT id, array_agg(former_id) AS ids FROM lineage GROU
 person AS MATERIALIZED (
     SELECT p.id, p.attributes, p.id || coalesce(f.ids, '{{}}') AS history_ids
     FROM profile p LEFT JOIN former f ON f.id = p.id
-    WHERE p.id = ANY(%(profile_ids)b::bigint[]) AND p.merged_into IS NULL),
+    WHERE p.id = ANY(%(profile_ids)b::bigint[]) AND p.merged_into IS NULL)"""
+# The profiles are locked by an earlier statement, so this one sees what their last holder wrote.
+_DELTAS = (
+    PEOPLE
+    + """,
 {tallies}
 evaluated AS MATERIALIZED (
     SELECT v.audience_id, p.id AS profile_id, v.is_member, v.recheck_at
@@ -72,6 +77,7 @@ renoted AS (
     ON CONFLICT (audience_id, profile_id) DO UPDATE SET at = excluded.at)
 SELECT audience_id, profile_id, is_member FROM changed ORDER BY audience_id, profile_id
 """
+)
 
 
 class Delta(NamedTuple):
@@ -191,15 +197,15 @@ def _statement(
     rules: Iterable[tuple[int, Rule]], catalog: Catalog, now: datetime
 ) -> tuple[str, dict[str, Any]]:
     written, params, timed = [], {}, []
-    tallies = Tallies(_COLUMNS, now, "t_")
+    tallies = Tallies(COLUMNS, now, "t_")
     for index, (audience_id, rule) in enumerate(rules):
         is_member = condition_to_sql(
-            rule.tree, catalog, columns=_COLUMNS, now=now, prefix=f"c{index}_", tallies=tallies
+            rule.tree, catalog, columns=COLUMNS, now=now, prefix=f"c{index}_", tallies=tallies
         )
         change = "NULL::timestamptz"
         if changes_with_time(rule.tree, catalog):
             found = change_to_sql(
-                rule.tree, catalog, columns=_COLUMNS, now=now, prefix=f"m{index}_", tallies=tallies
+                rule.tree, catalog, columns=COLUMNS, now=now, prefix=f"m{index}_", tallies=tallies
             )
             change = found.text
             params.update(found.params)

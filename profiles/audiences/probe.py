@@ -17,9 +17,10 @@ from django.db import OperationalError
 from django.utils.translation import gettext
 
 from ajo.lib import sql
+from profiles.audiences.evaluate import COLUMNS, PEOPLE
 from profiles.audiences.wording import Labels, in_words
 from profiles.catalog import read_catalog
-from profiles.language import Call, Columns, Field, Literal, Node, condition_to_sql, to_sql
+from profiles.language import Call, Field, Literal, Node, condition_to_sql, to_sql
 from profiles.models import AttributeDefinition, Audience, Profile
 
 MOST = 50_000
@@ -30,20 +31,12 @@ FIRST_PIECE = 500
 SHOWN = 10
 _Z = 1.96  # of 20 estimates, 19 lie within the bounds
 
-_COLUMNS = Columns("p.attributes", profile_id="p.id", history_ids="p.history_ids")
-# History keeps the profile that it was written with, so those who were merged into somebody are asked with them.
-_PEOPLE = """
-WITH RECURSIVE lineage AS (
-    SELECT merged_into AS id, id AS former_id FROM profile WHERE merged_into = ANY(%(profile_ids)b::bigint[])
-    UNION ALL
-    SELECT l.id, p.id FROM lineage l JOIN profile p ON p.merged_into = l.former_id),
-former AS MATERIALIZED (SELECT id, array_agg(former_id) AS ids FROM lineage GROUP BY id),
-person AS MATERIALIZED (
-    SELECT p.id, p.attributes, p.id || coalesce(f.ids, '{{}}') AS history_ids
-    FROM profile p LEFT JOIN former f ON f.id = p.id
-    WHERE p.id = ANY(%(profile_ids)b::bigint[]) AND p.merged_into IS NULL)
+_PEOPLE = (
+    PEOPLE
+    + """
 SELECT {columns} FROM person p
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +74,7 @@ class Estimate:
 def estimate(tree: Node, *, now: datetime, budget: float = BUDGET, most: int = MOST) -> Estimate:
     """Ask the rule of people in random order, until all were asked, `most` of them, or the time is over."""
     ends_at = time.monotonic() + budget
-    condition = condition_to_sql(tree, read_catalog(knows_history=True), columns=_COLUMNS, now=now)
+    condition = condition_to_sql(tree, read_catalog(knows_history=True), columns=COLUMNS, now=now)
     statement = _PEOPLE.format(columns=f"p.id, {condition.text} AS is_member")
     with sql.cursor() as cur:
         cur.execute("SELECT min(id), max(id) FROM profile")
@@ -168,11 +161,11 @@ def explain(tree: Node, profile_id: int, *, now: datetime) -> Finding | None:
     leaves = list(_leaves(tree))
     lines, params = [], {}
     for index, leaf in enumerate(leaves):
-        is_true = condition_to_sql(leaf, catalog, columns=_COLUMNS, now=now, prefix=f"c{index}_")
+        is_true = condition_to_sql(leaf, catalog, columns=COLUMNS, now=now, prefix=f"c{index}_")
         params.update(is_true.params)
         shown = "NULL::text"
         if (subject := _subject(leaf)) is not None:
-            value = to_sql(subject, catalog, columns=_COLUMNS, now=now, prefix=f"v{index}_")
+            value = to_sql(subject, catalog, columns=COLUMNS, now=now, prefix=f"v{index}_")
             shown = f"to_jsonb({value.text})::text"
             params.update(value.params)
         lines.append(f"({index}, {is_true.text}, {shown})")
