@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterator
@@ -16,26 +17,38 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth import authenticate
+from django.contrib.staticfiles import finders
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.db.models import Sum
 from django.http import HttpRequest
+from django.utils import timezone
 
-from ajo.core.models import ApiKey
-from ajo.demo import catalogue, seeding, welcome, writer
+from ajo.core.models import ApiKey, User
+from ajo.demo import catalogue, closed_ride, late_parcels, seeding, welcome, writer
 from ajo.demo.history import DAYS, Happening, history
 from ajo.demo.people import ATTRIBUTES, Person, people
-from channels.models import ContentVersion, Variant
+from ajo.notices.models import LiveView
+from campaigns import notices
+from campaigns import services as campaigns
+from campaigns.models import Campaign, Notice
+from channels.models import ContentVersion, Device, Variant
 from channels.rendering import Words, compile_email
 from channels.services import words_of
 from journeys.models import JourneyVersion
+from journeys.services import check_version
+from offers.models import OfferItem, Representation
+from profiles.audiences.services import evaluate_range
 from profiles.identity import normalise
 from profiles.models import (
     AttributeDefinition,
+    Audience,
+    Code,
     Consent,
     Event,
     Identity,
     IngestBatch,
+    LookupRow,
     Profile,
     ProfileDaily,
     ProfileEvent,
@@ -166,7 +179,7 @@ def test_only_open_rides_are_ridden(cast: Cast) -> None:
 # --- the rows ------------------------------------------------------------------------------------------------
 
 
-def test_the_log_the_index_by_person_and_the_rollup_agree(demo: dict[str, str]) -> None:
+def test_the_rows_are_those_that_the_stream_step_would_have_left(demo: dict[str, str]) -> None:
     events = Event.objects.count()
     assert events > 100
     assert ProfileEvent.objects.count() == events
@@ -175,15 +188,11 @@ def test_the_log_the_index_by_person_and_the_rollup_agree(demo: dict[str, str]) 
     money = sum((amount(json.dumps(found)) for found in properties), Decimal(0))
     assert ProfileDaily.objects.aggregate(Sum("total"))["total__sum"] == money > 0
 
-
-def test_the_stream_step_finds_nothing_left_to_do(demo: dict[str, str]) -> None:
     batch = IngestBatch.objects.get()
     assert batch.state == IngestBatch.State.DONE
     ids = list(Event.objects.order_by("id").values_list("id", flat=True))
     assert (batch.first_id, batch.last_id, batch.n) == (ids[0], ids[-1], len(ids))
 
-
-def test_profiles_are_complete(demo: dict[str, str]) -> None:
     expected = [person for person, _ in draw(60, now=NOW)]
     profiles = list(Profile.objects.order_by("id"))
     assert [profile.attributes["email"] for profile in profiles] == [person.email for person in expected]
@@ -214,8 +223,11 @@ def seed(profiles: int) -> seeding.Installation:
 # --- the installation ----------------------------------------------------------------------------------------
 
 
-def test_demo_json_opens_every_door(demo: dict[str, str], home: Path) -> None:
-    assert demo.keys() == {"url", "login", "password", "write_key", "api_key", "welcome_event"}
+def test_demo_json_opens_every_door_and_is_written_once(demo: dict[str, str], home: Path) -> None:
+    assert demo.keys() == {
+        *("url", "login", "password", "write_key", "api_key", "welcome_event"),
+        *("operations_login", "operations_password"),
+    }
     assert stat.S_IMODE((home / "demo.json").stat().st_mode) == 0o600
     assert [path.name for path in home.iterdir()] == ["demo.json"]
     user = authenticate(HttpRequest(), username=demo["login"], password=demo["password"])
@@ -224,6 +236,20 @@ def test_demo_json_opens_every_door(demo: dict[str, str], home: Path) -> None:
     assert Source.objects.get(write_key=demo["write_key"]).key == "website"
     assert ApiKey.objects.is_valid(demo["api_key"])
     assert demo["url"] == "http://127.0.0.1:8123"
+    operator = authenticate(
+        HttpRequest(), username=demo["operations_login"], password=demo["operations_password"]
+    )
+    assert isinstance(operator, User)
+    assert not operator.is_staff
+    assert operator.get_all_permissions() == {"campaigns.send_notice"}
+
+    with pytest.raises(CommandError, match="never written twice"):
+        call_command("seed_demo")
+    out = StringIO()
+    call_command("seed_demo", if_empty=True, stdout=out)
+    assert "already there" in out.getvalue()
+    assert Profile.objects.count() == 60
+    assert json.loads((home / "demo.json").read_text()) == demo
 
 
 def test_secrets_are_random_unless_a_test_wants_to_know_them() -> None:
@@ -232,16 +258,6 @@ def test_secrets_are_random_unless_a_test_wants_to_know_them() -> None:
     drawn = first(), first()
     assert drawn == (second(), second())
     assert drawn[0] != drawn[1]
-
-
-def test_a_second_run_changes_nothing(demo: dict[str, str], home: Path) -> None:
-    with pytest.raises(CommandError, match="never written twice"):
-        call_command("seed_demo")
-    out = StringIO()
-    call_command("seed_demo", if_empty=True, stdout=out)
-    assert "already there" in out.getvalue()
-    assert Profile.objects.count() == 60
-    assert json.loads((home / "demo.json").read_text()) == demo
 
 
 def test_a_failure_leaves_nothing_behind(db: None, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,18 +275,15 @@ def test_a_failure_leaves_nothing_behind(db: None, home: Path, monkeypatch: pyte
 # --- the welcome journey -------------------------------------------------------------------------------------
 
 
-def test_the_welcome_journey_is_live_and_listens_to_its_event(demo: dict[str, str]) -> None:
-    version = JourneyVersion.objects.get()
+def test_the_welcome_journey_listens_to_its_event_and_speaks_to_the_person(demo: dict[str, str]) -> None:
+    version = JourneyVersion.objects.get(journey__key=welcome.KEY)
     assert version.state == JourneyVersion.State.LIVE
     assert version.entry_event_type is not None
     assert version.entry_event_type.name == demo["welcome_event"]
-    published = ContentVersion.objects.get()
+    published = ContentVersion.objects.get(content__key=welcome.KEY)
     assert version.pins == {welcome.KEY: published.pk}
     assert published.state == ContentVersion.State.PUBLISHED
-
-
-def test_the_welcome_email_speaks_to_the_person(demo: dict[str, str]) -> None:
-    email = compile_email(words_of(Variant.objects.get())).preview(
+    email = compile_email(words_of(Variant.objects.get(version__content__key=welcome.KEY))).preview(
         {
             "profile": {"first_name": "Ada", "loyalty_tier": "Gold", "loyalty_points": 4210},
             "event": {"park_day": "2026-12-05"},
@@ -289,3 +302,59 @@ def test_the_welcome_email_reads_well_for_somebody_unknown() -> None:
     assert "Choose your park day" in email.html
     assert "{{" not in email.html + email.text
     assert "{%" not in email.html + email.text
+
+
+# --- the three stories -----------------------------------------------------------------------------------------
+
+
+def test_what_the_stories_need_is_ready_and_every_picture_is_drawn(demo: dict[str, str]) -> None:
+    """Nothing of it has a problem that its own room would name."""
+    campaign = Campaign.objects.get()
+    assert campaign.state == Campaign.State.IN_REVIEW
+    assert campaigns.problems(campaign, timezone.now()) == []
+    for notice in Notice.objects.all():
+        assert notice.is_ready
+        assert notices.obstacles(notice) == []
+        if notice.all_clear_content:
+            assert notices.obstacles(notice, notice.all_clear_content) == []
+    assert Notice.objects.count() == len(catalogue.PARKS) + 1
+    for version in JourneyVersion.objects.all():
+        assert version.state == JourneyVersion.State.LIVE
+        assert check_version(version) == []
+    assert LiveView.objects.count() == 2
+    assert set(OfferItem.objects.values_list("state", flat=True)) == {OfferItem.State.APPROVED}
+    assert Code.objects.values("code").distinct().count() == late_parcels.CODES
+
+    rows = LookupRow.objects.filter(lookup__key="products").values_list("values__picture", flat=True)
+    shown = Representation.objects.values_list("image_url", flat=True)
+    bodies = Variant.objects.exclude(mjml="").values_list("mjml", flat=True)
+    wanted = {
+        address for text in (*rows, *shown, *bodies) for address in re.findall(r"http[^\s\"]+\.svg", text)
+    }
+    assert len(wanted) == len(catalogue.PRODUCTS) + 3
+    for address in wanted:
+        path = address.removeprefix("http://127.0.0.1:8123/static/")
+        assert finders.find(path), f"There is no {path}."
+
+
+def test_whoever_waits_for_a_late_parcel_enters_its_journey_and_nobody_hears_of_the_other_audiences(
+    db: None, home: Path
+) -> None:
+    """The history was imported; only the audience of the apology was there before it."""
+    seed(300)
+    while evaluate_range(now=NOW):
+        pass
+    members = {
+        key: set(Audience.objects.get(key=key).memberships.values_list("profile_id", flat=True))
+        for key in (late_parcels.DELAYED, late_parcels.BUYERS, closed_ride.IN_A_PARK)
+    }
+    assert all(members.values())
+    assert len(members[late_parcels.BUYERS] - members[late_parcels.DELAYED]) > len(
+        members[late_parcels.DELAYED]
+    )
+    told = Event.objects.filter(event_type__name="$audience_entered").values_list("properties", flat=True)
+    assert [properties["audience"] for properties in told] == [late_parcels.DELAYED] * len(
+        members[late_parcels.DELAYED]
+    )
+    inside = members[closed_ride.IN_A_PARK]
+    assert inside <= set(Device.objects.values_list("profile_id", flat=True))  # they came in with the app

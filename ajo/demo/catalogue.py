@@ -10,6 +10,8 @@ from typing import Literal
 CURRENCY = "GBP"
 TIERS = ("Member", "Silver", "Gold")
 CLOTHING_SIZES = ("XS", "S", "M", "L", "XL", "XXL")
+ONE_SIZE = "One size"
+HOMEPAGE = "https://harbour-and-pine.example"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,19 @@ class Product:
     category: str
     price: Decimal
     stock: Mapping[str, int]
+
+    @property
+    def price_text(self) -> str:
+        return f"£{self.price:.2f}"
+
+    @property
+    def link(self) -> str:
+        return f"{HOMEPAGE}/products/{self.id.lower()}"
+
+    @property
+    def picture(self) -> str:
+        """Below the product's own address; the drawings are in `static/client/demo`."""
+        return f"/static/demo/{self.id.lower()}.svg"
 
     def size_for(self, clothing_size: str) -> str:
         """The size this person would take: theirs where the product comes in it."""
@@ -67,7 +82,7 @@ def _clothing(number: int, name: str, category: str, price: str, *stock: int) ->
 
 
 def _thing(number: int, name: str, category: str, price: str, stock: int) -> Product:
-    return Product(f"HP-{number}", name, category, Decimal(price), {"One size": stock})
+    return Product(f"HP-{number}", name, category, Decimal(price), {ONE_SIZE: stock})
 
 
 # The sweater of the parking-lot story: sold out in the sizes that most people wear.

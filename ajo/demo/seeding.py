@@ -1,4 +1,4 @@
-"""The whole demo in one transaction: people and their history, the demo login, sources, the welcome journey."""
+"""The whole demo in one transaction: people and their history, logins, sources, the welcome journey, the stories."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import psycopg
 
 from ajo.core.models import ApiKey, User
 from ajo.core.scopes import SCOPES
-from ajo.demo import BRAND, SENDER_ADDRESS, WELCOME_EVENT, welcome
+from ajo.demo import BRAND, SENDER_ADDRESS, WELCOME_EVENT, showroom, welcome
 from ajo.demo.history import EVENT_TYPES, history
 from ajo.demo.people import ATTRIBUTES, people
 from ajo.demo.writer import make_staging, write_history, write_people
@@ -50,6 +50,8 @@ class Installation:
     write_key: str
     api_key: str
     welcome_event: str
+    operations_login: str
+    operations_password: str
 
 
 def random_secret() -> str:
@@ -79,11 +81,17 @@ def seed_demo(*, profiles: int, seed: int, url: str, now: datetime, make_secret:
             for key, name in SOURCES.items()
         }
         _key, api_key = ApiKey.objects.create_key(name=f"{LOGIN} key", created_by=user, scopes=list(SCOPES))
+        operations_password = make_secret()
+        operator = showroom.make_operator(operations_password)
         _declare_attributes()
-        _write_profiles(cur, profiles=profiles, seed=seed, sources=list(sources.values()), now=now)
+        showroom.begin_late_parcels(user, now)
+        app_users = _write_profiles(
+            cur, profiles=profiles, seed=seed, sources=list(sources.values()), now=now
+        )
         _make_configurations()
-        _register_phones(now)
+        _register_phones(app_users, now)
         _publish_welcome(user, now)
+        showroom.furnish(user, seed=seed, url=url, now=now)
         installation = Installation(
             url=url,
             login=LOGIN,
@@ -91,6 +99,8 @@ def seed_demo(*, profiles: int, seed: int, url: str, now: datetime, make_secret:
             write_key=sources["website"].write_key,
             api_key=api_key,
             welcome_event=WELCOME_EVENT,
+            operations_login=operator.username,
+            operations_password=operations_password,
         )
         # Before the commit: a demo whose password nobody knows could not be repaired by a second run.
         write_installation(installation)
@@ -135,12 +145,14 @@ def _declare_attributes() -> None:
 
 def _write_profiles(
     cur: psycopg.Cursor[Any], *, profiles: int, seed: int, sources: Sequence[Source], now: datetime
-) -> None:
+) -> list[int]:
+    """Returns those who use the app."""
     EventType.objects.bulk_create([EventType(name=name) for name in EVENT_TYPES], ignore_conflicts=True)
     event_type_ids = dict(EventType.objects.filter(name__in=EVENT_TYPES).values_list("name", "pk"))
     source_ids = {source.key: source.pk for source in sources}
     chance = random.Random(seed)
     everybody = itertools.islice(people(chance, now), profiles)
+    app_users: list[int] = []
     make_staging(cur)
     # Who comes next depends on what chance did for the person before, so a person and their history are drawn together.
     while chunk := [(person, history(person, chance, now)) for person in itertools.islice(everybody, CHUNK)]:
@@ -151,6 +163,8 @@ def _write_profiles(
             for event in events
         ]
         write_history(cur, happenings, source_ids=source_ids, event_type_ids=event_type_ids, now=now)
+        app_users += {profile_id for profile_id, _, event in happenings if event.source == "app"}
+    return app_users
 
 
 def _make_configurations() -> None:
@@ -172,13 +186,14 @@ def _make_configurations() -> None:
         )
 
 
-def _register_phones(now: datetime) -> None:
-    """Whoever wants pushes has the app on a phone."""
+def _register_phones(app_users: Sequence[int], now: datetime) -> None:
+    """Whoever did something in the app or wants its pushes has it on a phone."""
     wanting = Consent.objects.filter(channel=Channel.PUSH, state=Consent.State.OPTED_IN)
+    owners = {*app_users, *wanting.values_list("profile_id", flat=True)}
     devices.register(
         [
             Registration(profile_id, FCM, f"demo-phone-of-profile-{profile_id}", now, platform="android")
-            for profile_id in wanting.values_list("profile_id", flat=True)
+            for profile_id in sorted(owners)
         ]
     )
 

@@ -325,6 +325,8 @@ def _box(options: Options) -> str:
     rows = [("Open", options.url)]
     if "login" in demo:
         rows += [("Sign in", f"{demo['login']} / {demo.get('password', '')}")]
+    if "operations_login" in demo:
+        rows += [("Operations", f"{demo['operations_login']} / {demo.get('operations_password', '')}")]
     if "write_key" in demo:
         rows += [("Write key", str(demo["write_key"]))]
     if not options.mailbox_smtp:
