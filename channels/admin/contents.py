@@ -26,7 +26,6 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminRadioSelectWidget
 
 from channels import mjml, services, usage
-from channels.admin.words import words_page
 from channels.models import ChannelConfiguration, Content, ContentVersion
 from channels.rendering import AUTHORED
 from channels.starting_points import STARTING_POINTS
@@ -66,7 +65,7 @@ class NewContentForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own
 
 @admin.register(Content)
 class ContentAdmin(ModelAdmin):
-    """The page of an email is its editor, which speaks to the REST API; that of any other content is a form."""
+    """The page of a content is its editor, which speaks to the REST API."""
 
     form = NewContentForm
     list_display = ["name", "key", "channel", "shown_state", "used_by", "created_at"]
@@ -148,8 +147,6 @@ class ContentAdmin(ModelAdmin):
             "original": content,
             **(extra_context or {}),
         }
-        if content.channel != Channel.EMAIL:
-            return words_page(request, content, context)
         if request.method not in {"GET", "HEAD"}:
             return HttpResponseNotAllowed(["GET", "HEAD"])  # the editor saves through the API
         context["boot"] = _boot(request, content)
@@ -162,6 +159,7 @@ def _boot(request: HttpRequest, content: Content) -> dict[str, Any]:
     return {
         "key": content.key,
         "name": content.name,
+        "channel": Channel(content.channel).name.lower(),
         "api": reverse("api-docs"),
         "listUrl": reverse("admin:channels_content_changelist"),
         "docsUrl": reverse("docs-page", args=["content"]),
@@ -170,14 +168,18 @@ def _boot(request: HttpRequest, content: Content) -> dict[str, Any]:
         "canPublish": user.has_perm("channels.publish_content"),
         "canProof": user.has_perm("channels.send_proof"),
         "canSeePeople": user.has_perm("profiles.view_profile"),
-        "fields": _fields(),
+        "fields": _fields(content.channel),
         "events": list(
             EventType.objects.exclude(name__startswith="$")
             .order_by("name")
             .values_list("name", flat=True)[:500]
         ),
         "configurations": [
-            {"key": each.key, "name": each.name, "sender": each.sender_name or each.sender_address}
+            {
+                "key": each.key,
+                "name": each.name,
+                "sender": each.sender_name or each.sender_address or each.name,
+            }
             for each in ChannelConfiguration.objects.filter(channel=content.channel, is_active=True)
         ],
         "startingPoints": [
@@ -194,15 +196,20 @@ def _boot(request: HttpRequest, content: Content) -> dict[str, Any]:
     }
 
 
-def _fields() -> list[dict[str, str]]:
+_LINKS = [
+    ("unsubscribe_url", _("Address to unsubscribe"), "link"),
+    ("preferences_url", _("Address of the preference page"), "link"),
+]
+
+
+def _fields(channel: int) -> list[dict[str, str]]:
     """The values that every content may use, declared attributes first."""
     attributes = [
         {"path": f"profile.{each.key}", "label": each.label, "group": "profile", "type": each.type}
         for each in AttributeDefinition.objects.all()
     ]
     fixed = [
-        ("unsubscribe_url", _("Address to unsubscribe"), "link"),
-        ("preferences_url", _("Address of the preference page"), "link"),
+        *(_LINKS if channel in {Channel.EMAIL, Channel.SMS} else []),
         ("brand.name", _("Name of the sender"), "brand"),
         ("brand.address", _("Address of the sender"), "brand"),
     ]

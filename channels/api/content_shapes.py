@@ -169,6 +169,16 @@ class PreviewRequestSerializer(_AsSomebody):
     words = WordsSerializer(help_text="As they stand in the editor; nothing is stored.")
 
 
+class PartsSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    units = serializers.IntegerField(help_text="Characters, as the encoding counts them.")
+    left = serializers.IntegerField(help_text="How many more fit into the last part.")
+    encoding = serializers.CharField()
+    foreign = serializers.CharField(
+        allow_blank=True, help_text="The first character that makes it UCS-2, of which fewer fit."
+    )
+
+
 class PreviewSerializer(serializers.Serializer[Any]):
     is_rendered = serializers.BooleanField(help_text="Else the problems say why it could not be.")
     subject = serializers.CharField(allow_blank=True)
@@ -180,6 +190,7 @@ class PreviewSerializer(serializers.Serializer[Any]):
     columns = serializers.ListField(
         child=serializers.ListField(child=serializers.CharField(allow_blank=True))
     )
+    parts = PartsSerializer(allow_null=True, help_text="Of an SMS: what it is sent and paid in.")
     problems = FindingSerializer(many=True)
     checks = CheckSerializer(many=True)
     values = serializers.DictField(help_text="What the words found: profile, event, brand and so on.")

@@ -20,7 +20,7 @@ from ajo.core.rest.views import SLUG, ViewSet
 from channels import authoring, checklist, services
 from channels.api import content_shapes as shapes
 from channels.models import ChannelConfiguration, Content, ContentVersion
-from channels.rendering import Words
+from channels.rendering import Words, sms
 from channels.starting_points import STARTING_POINTS
 from profiles.models import Channel, EventType, Profile
 
@@ -162,6 +162,7 @@ class ContentViewSet(ViewSet):
                 "image_url": shown.image_url if shown else "",
                 "link_url": shown.link_url if shown else "",
                 "columns": shown.columns if shown else [],
+                "parts": _parts(shown.text) if shown and content.channel == Channel.SMS else None,
                 "problems": [asdict(finding) for finding in found.findings],
                 "checks": [asdict(check) for check in found.checks],
                 "values": values,
@@ -202,7 +203,14 @@ class ContentViewSet(ViewSet):
         except authoring.ProofRefused as refused:
             errors = [{"field": refused.field, "code": "refused", "message": str(refused)}]
             raise Refused(str(refused), errors=errors) from None
-        return Response({"detail": _("The proof was sent to %(address)s.") % {"address": asked["address"]}})
+        match content.channel:
+            case Channel.PUSH:
+                sentence = _("The proof was sent to the devices of this person.")
+            case Channel.WEBHOOK:
+                sentence = _("The proof was sent to the system of this configuration.")
+            case _:
+                sentence = _("The proof was sent to %(address)s.") % {"address": asked["address"]}
+        return Response({"detail": sentence})
 
     @extend_schema(responses=shapes.ContentVersionSerializer, operation_id="contents_versions_retrieve")
     @action(detail=True, url_path="versions/(?P<number>[0-9]{1,9})")
@@ -248,6 +256,11 @@ def _newest(content: Content) -> ContentVersion:
     if version is None:
         raise NotFound(_("This content has no version yet."))
     return version
+
+
+def _parts(text: str) -> dict[str, Any]:
+    found = sms.segments(text)
+    return {**asdict(found), "encoding": found.encoding}
 
 
 def _no(field: str, sentence: str) -> ValidationError:

@@ -14,7 +14,16 @@ from functools import lru_cache
 from channels.liquid import ContentError
 from channels.reaching import Needs
 from channels.rendering import direct_mail, email, push, sms, webhook
-from channels.rendering.base import LABELS, Compiled, Envelope, Sender, Shown, Words, compile_field
+from channels.rendering.base import (
+    LABELS,
+    Compiled,
+    Envelope,
+    Sender,
+    Shown,
+    Words,
+    column_problems,
+    compile_field,
+)
 from channels.rendering.email import CompiledEmail, has_way_out, make_message_id
 from profiles.models import Channel
 
@@ -98,6 +107,8 @@ def problems(words: Words, channel: int = Channel.EMAIL) -> list[str]:
         return [f"Nothing can be written for the channel {Channel(channel).label} yet."]
     found = list(form.missing(words))
     for field, source in _sources(form, words):
+        if field == "columns":
+            continue  # each is one line, and has its number
         try:
             template = compile_field(
                 field,
@@ -109,6 +120,8 @@ def problems(words: Words, channel: int = Channel.EMAIL) -> list[str]:
             found.append(str(error))
         else:
             found.extend(f"{LABELS[field]}: {problem}" for problem in template.problems())
+    if "columns" in form.fields:
+        found.extend(column_problems(words.columns))
     if not found:
         try:
             form.compile(words, "")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -76,7 +77,8 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The parts of one rendered message that people look at, for previews. For webhooks `text` is the JSON."""
+    """The parts of one rendered message that people look at, for previews. For webhooks `text` is the JSON,
+    indented."""
 
     subject: str = ""
     html: str = ""
@@ -109,3 +111,41 @@ def compile_field(
         return Template(source, is_html=is_html, is_json=is_json, max_source=max_source)
     except ContentError as error:
         raise ContentError(f"{LABELS[field]}: {error}") from error
+
+
+def compile_columns(columns: Iterable[Column]) -> list[tuple[str, Template]]:
+    """The templates of named values. Raises ContentError with the first problem."""
+    compiled = []
+    for number, (name, source) in enumerate(columns, start=1):
+        try:
+            compiled.append((name, Template(source, is_html=False)))
+        except ContentError as error:
+            raise ContentError(_in_column(number, str(error))) from error
+    return compiled
+
+
+def column_problems(columns: Sequence[Column]) -> Iterator[str]:
+    """Why named values cannot be published: each a sentence with the line that the column stands in."""
+    seen = set()
+    for number, (name, source) in enumerate(columns, start=1):
+        known = name.strip()
+        if not known:
+            yield _in_column(number, "It has no name. Give it one, or remove it.")
+        elif known in seen:
+            yield _in_column(number, f"{known} stands there twice. Give it a name of its own.")
+        seen.add(known)
+        try:
+            template = Template(source, is_html=False)
+        except ContentError as error:
+            yield _in_column(number, str(error))
+        else:
+            for problem in template.problems():
+                yield _in_column(number, problem)
+
+
+def _in_column(number: int, problem: str) -> str:
+    """A problem of a value's Liquid: its line is that of the column, for a value has but one."""
+    return f"{LABELS['columns']}: Line {number}: {_LINE.sub('', problem, count=1)}"
+
+
+_LINE = re.compile(r"Line \d+: ")

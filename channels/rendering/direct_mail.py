@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from channels.rendering.base import Envelope, Shown, Words, compile_field
+from channels.rendering.base import Envelope, Shown, Words, compile_columns
 
 
 class CompiledDirectMail:
@@ -15,7 +14,7 @@ class CompiledDirectMail:
     links: tuple[str, ...] = ()
 
     def __init__(self, words: Words, tracked_at: str = "") -> None:
-        self._columns = [(name, compile_field("columns", source)) for name, source in words.columns]
+        self._columns = compile_columns(words.columns)
 
     def render(self, values: Mapping[str, object], envelope: Envelope) -> bytes:
         return json.dumps(self.preview(values).columns, ensure_ascii=False).encode("utf-8", "replace")
@@ -32,9 +31,3 @@ def problems(words: Words) -> Iterator[str]:
     """What is missing in a mailing, as sentences."""
     if not words.columns:
         yield "Columns: there are none. Add at least one with what the printer needs."
-    names = Counter(name.strip() for name, _ in words.columns)
-    if names[""]:
-        yield "Columns: one has no name. Give each column a name."
-    for name, count in names.items():
-        if name and count > 1:
-            yield f"Columns: {name} stands there {count} times. Give each column a name of its own."

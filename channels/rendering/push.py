@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from channels.liquid import ContentError
-from channels.rendering.base import Envelope, Shown, Words, compile_field
+from channels.rendering.base import Envelope, Shown, Words, compile_columns, compile_field
 from channels.tracking.links import TOKEN, track_url, web_address
 
 MAX_BYTES = 3_500
@@ -28,7 +28,7 @@ class CompiledPush:
         self._body = compile_field("text", words.text)
         self._image = compile_field("image_url", words.image_url.strip())
         self._link = compile_field("link_url", link)
-        self._data = [(name, compile_field("columns", source)) for name, source in words.columns]
+        self._data = compile_columns(words.columns)
 
     def render(self, values: Mapping[str, object], envelope: Envelope) -> bytes:
         shown = self.preview(values)

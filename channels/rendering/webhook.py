@@ -24,7 +24,8 @@ class CompiledWebhook:
         return self._document(values).encode()
 
     def preview(self, values: Mapping[str, object]) -> Shown:
-        return Shown(text=self._document(values))
+        text = msgspec.json.format(self._document(values).encode(), indent=2)
+        return Shown(text=text.decode())
 
     def _document(self, values: Mapping[str, object]) -> str:
         text = self._text.render(values).strip()

@@ -181,7 +181,11 @@ def test_a_mailing_is_its_columns_each_in_one_line() -> None:
         (Channel.WEBHOOK, Words(), ["The JSON is empty."]),
         (Channel.WEBHOOK, Words(text='{"a": {{ profile.a | json }}}'), []),
         (Channel.DIRECT_MAIL, Words(), ["Columns: there are none."]),
-        (Channel.DIRECT_MAIL, Words(columns=(("a", "1"), ("a", "2"))), ["Columns: a stands there 2 times."]),
+        (
+            Channel.DIRECT_MAIL,
+            Words(columns=(("a", "1"), ("a", "2"))),
+            ["Columns: Line 2: a stands there twice."],
+        ),
         (Channel.IN_APP, Words("s", text="x"), ["Nothing can be written for the channel In-app yet."]),
     ],
 )

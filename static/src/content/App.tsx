@@ -6,14 +6,16 @@ import type { EditorHandle } from "./Editor";
 import { FieldPicker } from "./FieldPicker";
 import { Icon } from "../shared/Icon";
 import { Line } from "./Line";
+import { labels, textAt, written } from "./fields";
 import { allFields } from "./liquid";
+import { OtherWords } from "./OtherWords";
 import { PreviewPane } from "./PreviewPane";
 import { ProofDialog } from "./ProofDialog";
 import { PublishDialog } from "./PublishDialog";
 import { Review } from "./Review";
 import { findPeople, load, rename } from "./server";
 import { TopBar } from "./TopBar";
-import type { Boot, Draft, Person, Variant, Version, WordField, Words } from "./types";
+import type { Boot, Draft, Person, Place, Variant, Version, WordField, Words } from "./types";
 import { useDraft } from "./useDraft";
 import { usePreview } from "./usePreview";
 import { VersionsDialog } from "./VersionsDialog";
@@ -34,11 +36,10 @@ export function App({ boot, opened }: { boot: Boot; opened: Draft }) {
   const [source, setSource] = useState<Source>("body");
   const [pane, setPane] = useState<"write" | "preview">("write");
   const [dialog, setDialog] = useState<Opened>(null);
-  const [picksFor, setPicksFor] = useState<WordField | null>(null);
+  const [picksFor, setPicksFor] = useState<Place | null>(null);
   const [note, setNote] = useState("");
   const [pending, setPending] = useState<number | null>(null);
-  const subject = useRef<HTMLInputElement>(null);
-  const preheader = useRef<HTMLInputElement>(null);
+  const inputs = useRef(new Map<Place, HTMLInputElement | HTMLTextAreaElement>());
   const editor = useRef<EditorHandle>(null);
 
   const variants = looked?.variants ?? draft.variants;
@@ -79,16 +80,22 @@ export function App({ boot, opened }: { boot: Boot; opened: Draft }) {
     [draft, chosen],
   );
 
+  const keep = useCallback((place: Place, input: HTMLInputElement | HTMLTextAreaElement | null) => {
+    if (input) inputs.current.set(place, input);
+    else inputs.current.delete(place);
+  }, []);
+
   const insert = (text: string) => {
-    const target = picksFor;
+    const place = picksFor;
     setPicksFor(null);
-    const input = target === "subject" ? subject.current : target === "preheader" ? preheader.current : null;
+    const input = place && inputs.current.get(place);
     if (!input) {
       window.requestAnimationFrame(() => editor.current?.insert(text));
       return;
     }
     const [from, to] = [input.selectionStart ?? input.value.length, input.selectionEnd ?? input.value.length];
-    write({ [target as WordField]: input.value.slice(0, from) + text + input.value.slice(to) });
+    const before = textAt(variant, place);
+    write(written(variant, place, before.slice(0, from) + text + before.slice(to)));
     window.requestAnimationFrame(() => {
       input.focus();
       input.setSelectionRange(from + text.length, from + text.length);
@@ -97,9 +104,9 @@ export function App({ boot, opened }: { boot: Boot; opened: Draft }) {
 
   const jump = useCallback((wanted: WordField, line: number | null) => {
     setPane("write");
-    if (wanted === "subject" || wanted === "preheader") {
-      const input = wanted === "subject" ? subject : preheader;
-      window.requestAnimationFrame(() => input.current?.focus());
+    const place: Place = wanted === "columns" ? `columns.${(line ?? 1) - 1}` : wanted;
+    if (inputs.current.has(place)) {
+      window.requestAnimationFrame(() => inputs.current.get(place)?.focus());
       return;
     }
     setSource(wanted === "text" ? "text" : "body");
@@ -138,7 +145,7 @@ export function App({ boot, opened }: { boot: Boot; opened: Draft }) {
         draft={draft}
         canChange={boot.canChange}
         canPublish={boot.canPublish}
-        canProof={boot.canProof}
+        canProof={boot.canProof && boot.channel !== "direct_mail"}
         onRename={(next) =>
           void rename(boot, next).then(
             (content) => setName(content.name),
@@ -190,72 +197,89 @@ export function App({ boot, opened }: { boot: Boot; opened: Draft }) {
               </select>
             </label>
           )}
-          <Line
-            ref={subject}
-            label={said.subject}
-            value={variant.subject}
-            isReadOnly={isReadOnly}
-            findings={ofField("subject")}
-            onChange={(value) => write({ subject: value })}
-            onPick={() => setPicksFor("subject")}
-          />
-          <Line
-            ref={preheader}
-            label={said.preheader}
-            help={said.preheaderHelp}
-            value={variant.preheader}
-            isReadOnly={isReadOnly}
-            findings={ofField("preheader")}
-            onChange={(value) => write({ preheader: value })}
-            onPick={() => setPicksFor("preheader")}
-          />
-          <div className="ce-source-bar">
-            <div className="ce-segments" role="group" aria-label="What is edited">
-              <button type="button" className="ce-toggle" aria-pressed={source === "body"} onClick={() => setSource("body")}>
-                Body <small>{said.kinds[bodyField]}</small>
-              </button>
-              <button type="button" className="ce-toggle" aria-pressed={source === "text"} onClick={() => setSource("text")}>
-                {said.kinds.text}
-              </button>
-            </div>
-            {!isReadOnly && (
-              <div className="ce-source-actions">
-                <button type="button" className="ce-button is-quiet" onClick={() => setPicksFor(field)}>
-                  <Icon name="data_object" />
-                  <span>Insert a field</span>
-                </button>
-                {source === "body" && (
-                  <button type="button" className="ce-button is-quiet" onClick={() => setDialog("body")}>
-                    <Icon name="dashboard_customize" />
-                    <span>Start anew</span>
+          {boot.channel === "email" ? (
+            <>
+              <Line
+                ref={(input) => keep("subject", input)}
+                label={labels.email.subject}
+                value={variant.subject}
+                isReadOnly={isReadOnly}
+                findings={ofField("subject")}
+                onChange={(value) => write({ subject: value })}
+                onPick={() => setPicksFor("subject")}
+              />
+              <Line
+                ref={(input) => keep("preheader", input)}
+                label={labels.email.preheader}
+                help={said.preheaderHelp}
+                value={variant.preheader}
+                isReadOnly={isReadOnly}
+                findings={ofField("preheader")}
+                onChange={(value) => write({ preheader: value })}
+                onPick={() => setPicksFor("preheader")}
+              />
+              <div className="ce-source-bar">
+                <div className="ce-segments" role="group" aria-label="What is edited">
+                  <button type="button" className="ce-toggle" aria-pressed={source === "body"} onClick={() => setSource("body")}>
+                    Body <small>{said.kinds[bodyField]}</small>
                   </button>
-                )}
-                {source === "body" && bodyField === "mjml" && (
-                  <button type="button" className="ce-button is-quiet" onClick={() => setDialog("html")}>
-                    <Icon name="code" />
-                    <span>Edit as HTML</span>
+                  <button type="button" className="ce-toggle" aria-pressed={source === "text"} onClick={() => setSource("text")}>
+                    {said.kinds.text}
                   </button>
+                </div>
+                {!isReadOnly && (
+                  <div className="ce-source-actions">
+                    <button type="button" className="ce-button is-quiet" onClick={() => setPicksFor(field)}>
+                      <Icon name="data_object" />
+                      <span>Insert a field</span>
+                    </button>
+                    {source === "body" && (
+                      <button type="button" className="ce-button is-quiet" onClick={() => setDialog("body")}>
+                        <Icon name="dashboard_customize" />
+                        <span>Start anew</span>
+                      </button>
+                    )}
+                    {source === "body" && bodyField === "mjml" && (
+                      <button type="button" className="ce-button is-quiet" onClick={() => setDialog("html")}>
+                        <Icon name="code" />
+                        <span>Edit as HTML</span>
+                      </button>
+                    )}
+                  </div>
                 )}
               </div>
-            )}
-          </div>
-          {source === "text" && <p className="ce-hint">{said.textHelp}</p>}
-          <Suspense fallback={<div className="ce-code is-waiting" aria-busy="true" />}>
-            <Editor
-              key={field}
-              kind={field}
-              label={source === "text" ? said.kinds.text : `Body, ${said.kinds[bodyField]}`}
-              value={variant[field]}
+              {source === "text" && <p className="ce-hint">{said.textHelp}</p>}
+              <Suspense fallback={<div className="ce-code is-waiting" aria-busy="true" />}>
+                <Editor
+                  key={field}
+                  kind={field}
+                  label={source === "text" ? said.kinds.text : `Body, ${said.kinds[bodyField]}`}
+                  value={variant[field]}
+                  isReadOnly={isReadOnly}
+                  findings={codeFindings}
+                  fields={fields}
+                  tags={boot.tags}
+                  handle={editor}
+                  onChange={(value) => value !== variant[field] && write({ [field]: value })}
+                />
+              </Suspense>
+              <p className="ce-hint">{said.leave}</p>
+            </>
+          ) : (
+            <OtherWords
+              boot={boot}
+              variant={variant}
               isReadOnly={isReadOnly}
-              findings={codeFindings}
               fields={fields}
-              tags={boot.tags}
-              handle={editor}
-              onChange={(value) => value !== variant[field] && write({ [field]: value })}
+              parts={preview.answer?.parts ?? null}
+              ofField={ofField}
+              editor={editor}
+              keep={keep}
+              onChange={write}
+              onPick={setPicksFor}
             />
-          </Suspense>
-          <p className="ce-hint">{said.leave}</p>
-          <Review problems={problems} checks={preview.answer?.checks ?? []} onJump={jump} />
+          )}
+          <Review labels={labels[boot.channel]} problems={problems} checks={preview.answer?.checks ?? []} onJump={jump} />
         </section>
         <PreviewPane
           boot={boot}

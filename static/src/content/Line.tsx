@@ -11,11 +11,12 @@ interface Props {
   findings: Finding[];
   onChange: (value: string) => void;
   onPick: () => void;
+  maxLength?: number;
 }
 
 /** One line of authored text with a button that inserts a field. */
 export const Line = forwardRef<HTMLInputElement, Props>(function Line(props, input) {
-  const { label, help, value, isReadOnly, findings, onChange, onPick } = props;
+  const { label, help, value, isReadOnly, findings, onChange, onPick, maxLength = 500 } = props;
   const id = useId();
   return (
     <div className="ce-line">
@@ -25,7 +26,7 @@ export const Line = forwardRef<HTMLInputElement, Props>(function Line(props, inp
           id={id}
           ref={input}
           value={value}
-          maxLength={500}
+          maxLength={maxLength}
           readOnly={isReadOnly}
           placeholder={help ?? ""}
           aria-invalid={findings.some(({ level }) => level === "error")}

@@ -1,12 +1,11 @@
-import { memo, useLayoutEffect, useRef, useState } from "react";
+import { memo } from "react";
 
 import { Icon } from "../shared/Icon";
+import { EmailPreview } from "./EmailPreview";
+import { OtherPreview } from "./OtherPreview";
 import { PersonPicker } from "./PersonPicker";
 import type { Boot, Person } from "./types";
 import type { PreviewState } from "./usePreview";
-
-const WIDTHS = { desktop: 640, phone: 360 };
-type Device = keyof typeof WIDTHS;
 
 interface Props {
   boot: Boot;
@@ -18,14 +17,25 @@ interface Props {
   onEvent: (event: string) => void;
 }
 
-/** The email as the chosen person gets it: in the inbox, opened, as plain text, in the dark. */
+/** The message as the chosen person gets it. */
 export const PreviewPane = memo(function PreviewPane(props: Props) {
   const { boot, preview, sender, person, event } = props;
-  const [device, setDevice] = useState<Device>("desktop");
-  const [isDark, setDark] = useState(false);
-  const [isText, setText] = useState(false);
   const { shown, answer, failure } = preview;
   const isOld = answer !== null && !answer.is_rendered;
+  const notes = (
+    <>
+      {failure && (
+        <p className="ce-banner is-error" role="alert">
+          <Icon name="cloud_off" /> No preview: {failure}
+        </p>
+      )}
+      {isOld && (
+        <p className="ce-banner">
+          <Icon name="history" /> {shown ? "The last version that worked. " : ""}Solve the problems to see the newest.
+        </p>
+      )}
+    </>
+  );
   return (
     <section className="ce-preview" aria-label="Preview">
       <div className="ce-as">
@@ -41,109 +51,16 @@ export const PreviewPane = memo(function PreviewPane(props: Props) {
           </select>
         </label>
       </div>
-      <Inbox sender={sender} subject={shown?.subject ?? ""} preheader={shown?.preheader || firstWords(shown?.text)} />
-      <div className="ce-view" role="toolbar" aria-label="How it is shown">
-        <div className="ce-segments">
-          <Toggle isOn={!isText && device === "desktop"} icon="desktop_windows" label="Desktop" onClick={() => { setText(false); setDevice("desktop"); }} />
-          <Toggle isOn={!isText && device === "phone"} icon="smartphone" label="Phone" onClick={() => { setText(false); setDevice("phone"); }} />
-          <Toggle isOn={isText} icon="notes" label="Plain text" onClick={() => setText(true)} />
-        </div>
-        <Toggle isOn={isDark} icon="dark_mode" label="Dark" onClick={() => setDark(!isDark)} />
-      </div>
-      {failure && (
-        <p className="ce-banner is-error" role="alert">
-          <Icon name="cloud_off" /> No preview: {failure}
-        </p>
+      {boot.channel === "email" ? (
+        <EmailPreview sender={sender} shown={shown} isWaiting={!shown && !failure && !isOld}>
+          {notes}
+        </EmailPreview>
+      ) : (
+        <>
+          {notes}
+          {shown && <OtherPreview channel={boot.channel} sender={sender} shown={shown} />}
+        </>
       )}
-      {isOld && (
-        <p className="ce-banner">
-          <Icon name="history" /> {shown ? "The last version that worked. " : ""}Solve the problems to see the newest.
-        </p>
-      )}
-      {shown && isText && (
-        <pre className={isDark ? "ce-plain is-dark" : "ce-plain"} tabIndex={0} aria-label="Plain text">
-          {shown.text}
-        </pre>
-      )}
-      {shown && !isText && <Sheet html={shown.html} device={device} isDark={isDark} subject={shown.subject} />}
-      {!shown && !failure && !isOld && <div className="ce-sheet is-waiting" aria-busy="true" />}
     </section>
   );
 });
-
-function Inbox({ sender, subject, preheader }: { sender: string; subject: string; preheader: string }) {
-  return (
-    <div className="ce-inbox" aria-label="In the inbox" role="group">
-      <span className="ce-avatar" aria-hidden="true">
-        {sender.slice(0, 1).toUpperCase() || "?"}
-      </span>
-      <div>
-        <p className="ce-from">
-          <span>{sender}</span>
-          <small>now</small>
-        </p>
-        <p className="ce-subject">{subject || <em>No subject</em>}</p>
-        <p className="ce-preheader">{preheader}</p>
-      </div>
-    </div>
-  );
-}
-
-/** The email in a frame that runs no program and opens no link, made smaller when there is no room for it. */
-function Sheet({ html, device, isDark, subject }: { html: string; device: Device; isDark: boolean; subject: string }) {
-  const place = useRef<HTMLDivElement>(null);
-  const [size, setSize] = useState({ width: 0, height: 0 });
-  useLayoutEffect(() => {
-    const observer = new ResizeObserver(([entry]) => {
-      const { width, height } = entry!.contentRect;
-      setSize({ width, height });
-    });
-    observer.observe(place.current!);
-    return () => observer.disconnect();
-  }, []);
-  const width = WIDTHS[device];
-  const scale = Math.min(1, size.width / width || 1);
-  return (
-    <div className={`ce-sheet is-${device}`} ref={place}>
-      <div className="ce-frame" style={{ width: width * scale, height: size.height }}>
-        <iframe
-          title={`Email: ${subject}`}
-          sandbox=""
-          srcDoc={framed(html, isDark)}
-          style={{ width, height: size.height / scale, transform: `scale(${scale})` }}
-        />
-      </div>
-    </div>
-  );
-}
-
-const DARK_QUERY = /\(\s*prefers-color-scheme\s*:\s*dark\s*\)/gi;
-// What mail programs do to an email that says nothing about the dark.
-const INVERTED =
-  "<style>html{background:#fff;filter:invert(1) hue-rotate(180deg)}img,video{filter:invert(1) hue-rotate(180deg)}</style>";
-
-/** The HTML for the frame: a link would open a window, which the frame forbids; the dark is as a mail program makes it. */
-function framed(html: string, isDark: boolean): string {
-  const hasOwnDark = new RegExp(DARK_QUERY.source, "i").test(html);
-  const shown = html
-    // The toggle decides, not the scheme of this page.
-    .replace(DARK_QUERY, isDark ? "(min-width: 0px)" : "(max-width: 0px)")
-    .replace(/<a\b/gi, '<a target="_blank"');
-  if (!isDark || hasOwnDark) return shown;
-  return /<head\b[^>]*>/i.test(shown)
-    ? shown.replace(/<head\b[^>]*>/i, (tag) => tag + INVERTED)
-    : `<!doctype html><html><head>${INVERTED}</head>${shown}`;
-}
-
-function firstWords(text = ""): string {
-  return text.replace(/\s+/g, " ").trim().slice(0, 120);
-}
-
-function Toggle({ isOn, icon, label, onClick }: { isOn: boolean; icon: string; label: string; onClick: () => void }) {
-  return (
-    <button type="button" className="ce-toggle" aria-pressed={isOn} onClick={onClick}>
-      <Icon name={icon} />
-      {label}
-    </button>
-  );
-}

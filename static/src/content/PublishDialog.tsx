@@ -33,8 +33,8 @@ export function PublishDialog({ boot, number, onBefore, onPublished, onClose }: 
   return (
     <Dialog title={`Publish version ${number}`} onClose={onClose}>
       <p className="ce-note">
-        The words are frozen. Journeys that are published from now on use them; journeys that are live keep the version
-        that they were published with.
+        The words are frozen. What is published or sent from now on uses them; journeys that are live keep the version that
+        they were published with.
       </p>
       {reasons.length > 0 && (
         <div className="ce-banner is-error" role="alert">

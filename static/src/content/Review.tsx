@@ -5,22 +5,15 @@ import type { Check, Finding, WordField } from "./types";
 import { words } from "./words";
 
 interface Props {
+  labels: Record<WordField, string>;
   problems: Finding[];
   checks: Check[];
   onJump: (field: WordField, line: number | null) => void;
 }
 
 const ICONS = { ok: "check_circle", advice: "lightbulb", warning: "warning", error: "error" };
-const LABELS: Record<WordField, string> = {
-  subject: "Subject",
-  preheader: "Preheader",
-  mjml: "MJML",
-  html: "HTML",
-  text: "Plain text",
-};
-
 /** What is wrong and what is to be looked at before sending; each line leads to its place. */
-export const Review = memo(function Review({ problems, checks, onJump }: Props) {
+export const Review = memo(function Review({ labels, problems, checks, onJump }: Props) {
   const [wanted, setWanted] = useState<boolean | null>(null);
   const errors = problems.filter(({ level }) => level === "error");
   const hints = [...problems.filter(({ level }) => level !== "error"), ...checks.filter(({ level }) => level !== "ok")];
@@ -44,7 +37,7 @@ export const Review = memo(function Review({ problems, checks, onJump }: Props) 
               {item.field ? (
                 <button type="button" onClick={() => onJump(item.field as WordField, item.line)}>
                   <b>
-                    {LABELS[item.field]}
+                    {labels[item.field]}
                     {item.line ? `, ${words.line(item.line).toLowerCase()}` : ""}
                   </b>{" "}
                   {item.message}

@@ -23,7 +23,7 @@ export const preview = (
   profile: string | null,
   event: string,
   signal: AbortSignal,
-) => call<Preview>("POST", contentUrl(boot, "preview/"), { words: onlyWords(words), profile, event }, signal);
+) => call<Preview>("POST", contentUrl(boot, "preview/"), { words, profile, event }, signal);
 
 export interface Proof {
   address: string;
@@ -63,6 +63,7 @@ export async function findPeople(boot: Boot, query: string, signal: AbortSignal)
     .slice(0, 8);
 }
 
-function onlyWords({ subject, preheader, mjml, html, text }: Words): Words {
-  return { subject, preheader, mjml, html: mjml.trim() ? "" : html, text };
+export function onlyWords(words: Words): Words {
+  const { subject, preheader, mjml, html, text, image_url, link_url, columns } = words;
+  return { subject, preheader, mjml, html: mjml.trim() ? "" : html, text, image_url, link_url, columns };
 }

@@ -21,9 +21,12 @@ export interface StartingPoint {
   mjml: string;
 }
 
+export type Channel = "email" | "sms" | "push" | "webhook" | "direct_mail";
+
 export interface Boot {
   key: string;
   name: string;
+  channel: Channel;
   api: string;
   listUrl: string;
   docsUrl: string;
@@ -45,7 +48,13 @@ export interface Words {
   mjml: string;
   html: string;
   text: string;
+  image_url: string;
+  link_url: string;
+  /** Pairs of a name and its Liquid: columns of direct mail, values that an app is given with a push. */
+  columns: Column[];
 }
+
+export type Column = [name: string, source: string];
 
 export interface Variant extends Words {
   treatment: string;
@@ -53,6 +62,9 @@ export interface Variant extends Words {
 }
 
 export type WordField = keyof Words;
+
+/** Where a text is written: a field, or the value of a column. */
+export type Place = Exclude<WordField, "columns"> | `columns.${number}`;
 
 export interface Version {
   number: number;
@@ -100,9 +112,24 @@ export interface Preview {
   preheader: string;
   html: string;
   text: string;
+  image_url: string;
+  link_url: string;
+  columns: Column[];
+  /** Of an SMS: what it is sent and paid in. */
+  parts: Parts | null;
   problems: Finding[];
   checks: Check[];
   values: Record<string, unknown>;
+}
+
+export interface Parts {
+  count: number;
+  units: number;
+  /** Units that still fit into the last part. */
+  left: number;
+  encoding: string;
+  /** The first character that is not in the short alphabet. */
+  foreign: string;
 }
 
 export interface Person {

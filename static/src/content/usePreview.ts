@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 
-import { preview } from "./server";
+import { onlyWords, preview } from "./server";
 import type { Boot, Preview, Words } from "./types";
 
 const IDLE_MS = 250;
@@ -13,14 +13,14 @@ export interface PreviewState {
   failure: string;
 }
 
-/** Asks the server for the email whenever the words, the person or the event change and the hands rest. */
+/** Asks the server for the message whenever the words, the person or the event change and the hands rest. */
 export function usePreview(boot: Boot, words: Words, profile: string | null, event: string): PreviewState {
   const [state, setState] = useState<PreviewState>({ answer: null, shown: null, failure: "" });
-  const { subject, preheader, mjml, html, text } = words;
+  const asked = JSON.stringify(onlyWords(words));
   useEffect(() => {
     const abort = new AbortController();
     const timer = window.setTimeout(() => {
-      preview(boot, { subject, preheader, mjml, html, text }, profile, event, abort.signal).then(
+      preview(boot, JSON.parse(asked) as Words, profile, event, abort.signal).then(
         (answer) =>
           setState((before) => ({
             answer,
@@ -37,6 +37,6 @@ export function usePreview(boot: Boot, words: Words, profile: string | null, eve
       window.clearTimeout(timer);
       abort.abort();
     };
-  }, [boot, subject, preheader, mjml, html, text, profile, event]);
+  }, [boot, asked, profile, event]);
   return state;
 }

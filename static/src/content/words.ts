@@ -2,10 +2,13 @@
 
 export const words = {
   kinds: { mjml: "MJML", html: "HTML", text: "Plain text" },
-  subject: "Subject",
-  preheader: "Preheader",
   preheaderHelp: "The first words that an inbox shows beside the subject.",
   textHelp: "Leave it empty, and it is made from the body.",
+  pictureHelp: "https://… of a picture, or empty",
+  linkHelp: "https://… or empty to open the app",
+  dataHelp: "What the app is given beside the words. There may be none.",
+  columnsHelp: "One column of the printer's file each, in this order.",
+  jsonHelp: "The document that the other system is sent. Values are escaped for JSON by themselves.",
   leave: "Press Esc, then Tab, to leave the code with the keyboard.",
   nobody: "Somebody we know nothing about",
   nobodyDetail: "Shows every default",
