@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from channels.models import ChannelConfiguration, Content, ContentVersion, MessageClass, Variant
+from channels.models import ChannelConfiguration, Content, ContentVersion, Goal, MessageClass, Variant
 from profiles.models import Audience
 
 
@@ -58,6 +58,7 @@ class Campaign(models.Model):
     exclusions = models.ManyToManyField(Audience, blank=True, related_name="+")
     schedule = models.JSONField(default=default_schedule, blank=True)
     context = models.JSONField(default=dict, blank=True)
+    goal = models.OneToOneField(Goal, models.SET_NULL, null=True, editable=False, related_name="+")
     pinned_version = models.ForeignKey(
         ContentVersion,
         models.PROTECT,

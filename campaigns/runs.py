@@ -20,9 +20,10 @@ from ajo.lib import doorbell, sql
 from ajo.lib.chaos import point
 from campaigns import schedule as schedules
 from campaigns.models import Campaign, CampaignRun
-from channels import delivery, readiness
+from channels import delivery, goals, readiness
 from channels.delivery import Crowd
 from channels.models import CauseKind, ChannelConfiguration, Message, SendHold, Variant
+from channels.reports import Origin
 from profiles.audiences.services import hold_stream
 from profiles.models import Audience
 
@@ -143,6 +144,8 @@ def _start(campaign: Campaign, now: datetime) -> int:
         reason = _why_skipped(campaign, exclusions, at, newest, now)
         runs.append(_new_run(campaign, exclusions, number, at, reason))
     CampaignRun.objects.bulk_create(runs)
+    if campaign.goal_id is not None:
+        goals.follow(campaign.goal_id, [Origin(_CAUSE, run.pk) for run in runs])
     campaign.next_run_at = schedules.next_after(campaign.schedule, newest, done=number)
     campaign.save(update_fields=["next_run_at"])
     doorbell.ring_on_commit(FREEZE_TASK)

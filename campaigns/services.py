@@ -6,7 +6,7 @@ Each is one transaction with its audit line, and refuses with a sentence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +17,10 @@ from ajo.lib import doorbell, lifecycle
 from campaigns import runs
 from campaigns import schedule as schedules
 from campaigns.models import Campaign, CampaignRun
-from channels import delivery, readiness
+from channels import delivery, goals, readiness
+from channels.goals import Wanted
 from channels.models import CauseKind, MessageClass
+from channels.reports import Origin
 
 State = Campaign.State
 WORDS = ("name", "description")
@@ -108,6 +110,26 @@ def update_campaign(
     except DataError:
         raise _unstorable() from None
     return campaign
+
+
+def set_goal(*, campaign: Campaign, wanted: Wanted | None, user: User | None) -> Campaign:
+    """What its messages should bring about, in all runs, also those to come; None for nothing. Raises GoalRefused.
+
+    A goal is a measure: it can be set at any time, and counts from then on.
+    """
+    with transaction.atomic():
+        campaign = _locked(campaign)
+        campaign.goal = goals.set_goal(campaign.goal, wanted, origins(campaign))
+        campaign.save(update_fields=["goal"])
+        AuditEvent.record("set_goal", campaign, user=user, **(asdict(wanted) if wanted else {}))
+    return campaign
+
+
+def origins(campaign: Campaign) -> list[Origin]:
+    """What its messages name as their origin: its runs, or itself when calls trigger it."""
+    if campaign.kind == Campaign.Kind.TRIGGERED:
+        return [Origin(CauseKind.API_REQUEST.value, campaign.pk)]
+    return [Origin(CauseKind.CAMPAIGN_RUN.value, id) for id in campaign.runs.values_list("pk", flat=True)]
 
 
 def problems(campaign: Campaign, now: datetime) -> list[Problem]:

@@ -10,7 +10,7 @@ class ChannelsConfig(AppConfig):
     name = "channels"
 
     def ready(self) -> None:
-        from channels import delivery, devices, shown_offers
+        from channels import conversions, delivery, devices, shown_offers
         from channels.inbound import reports
         from channels.tracking import feedback
         from profiles import consumers
@@ -24,3 +24,4 @@ class ChannelsConfig(AppConfig):
         consumers.register("reports of services", reports.consume, reacts=False)
         consumers.register("devices", devices.consume, reacts=False)
         consumers.register("offers of messages", shown_offers.consume, reacts=False)
+        consumers.register("conversions", conversions.consume, reacts=False)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from channels.providers import registry
 from offers.models import Decision
-from profiles.models import Channel, Profile
+from profiles.models import Channel, EventType, Profile
 
 # A line break in a header would let its author write headers of his own.
 one_line = RegexValidator(
@@ -438,6 +438,46 @@ class MessageCount(models.Model):
     class Meta:
         db_table = "message_count"
         indexes = [models.Index(fields=["day"], name="message_count_day")]
+
+
+class Goal(models.Model):
+    """What an author wants people to do after a message: an event within some days, perhaps under a condition.
+
+    Rooms above point to the goal of a journey or a campaign. Locks: the author first, then its goal. Met by: a stream
+    step, which reads it as of its statement.
+    """
+
+    event_type = models.ForeignKey(EventType, models.PROTECT, related_name="+")
+    condition = models.TextField(
+        blank=True, help_text=_("Such as event.total > 50. Empty: every such event.")
+    )
+    days = models.PositiveSmallIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(90)],
+        help_text=_("Of 24 hours each, from the moment of sending."),
+    )
+
+    class Meta:
+        db_table = "goal"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.event_type.name
+
+
+class GoalOrigin(models.Model):
+    """That the messages of an origin (journey version, campaign run, triggered campaign) have this goal.
+
+    Key: (cause_kind, origin). Written by whoever holds the lock of the author. Met by: a stream step, which reads it.
+    """
+
+    pk = models.CompositePrimaryKey("cause_kind", "origin_id")
+    cause_kind = models.SmallIntegerField(choices=CauseKind.choices)
+    origin_id = models.BigIntegerField()
+    goal = models.ForeignKey(Goal, models.CASCADE, related_name="origins")
+
+    class Meta:
+        db_table = "goal_origin"
+        default_permissions = ()
 
 
 class MessageDecision(models.Model):

@@ -6,6 +6,7 @@ Each is one transaction with its audit line, and refuses with a sentence.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -13,8 +14,10 @@ from django.db import DataError, IntegrityError, models, transaction
 
 from ajo.core.models import AuditEvent, User
 from ajo.lib import doorbell, lifecycle
-from channels import delivery, readiness
+from channels import delivery, goals, readiness
+from channels.goals import Wanted
 from channels.models import CauseKind
+from channels.reports import Origin
 from journeys import graph as graphs
 from journeys.graph import Level, Problem
 from journeys.models import Journey, JourneyVersion, ReEntry
@@ -61,6 +64,25 @@ def describe_journey(*, journey: Journey, name: str, description: str, user: Use
         journey.name, journey.description = name, description
         journey.save(update_fields=["name", "description"])
         AuditEvent.record("describe_journey", journey, user=user, name=name)
+
+
+def set_goal(*, journey: Journey, wanted: Wanted | None, user: User | None) -> Journey:
+    """What its messages should bring about, in all versions, also those to come; None for nothing. Raises GoalRefused.
+
+    A goal is a measure: it can be set at any time, and counts from then on.
+    """
+    with transaction.atomic():
+        journey = _locked(journey)
+        journey.goal = goals.set_goal(journey.goal, wanted, origins(journey))
+        journey.save(update_fields=["goal"])
+        AuditEvent.record("set_goal", journey, user=user, **(asdict(wanted) if wanted else {}))
+    return journey
+
+
+def origins(journey: Journey) -> list[Origin]:
+    """What its messages name as their origin: its versions."""
+    ids = journey.versions.values_list("pk", flat=True)
+    return [Origin(CauseKind.JOURNEY_INSTANCE.value, id) for id in ids]
 
 
 def save_draft(
@@ -131,6 +153,7 @@ def check_graph(graph: Any) -> list[Problem]:
 def publish_journey(*, journey: Journey, user: User | None, now: datetime) -> JourneyVersion:
     """Freeze the draft and let people in. The version that was live is closed: its people walk on in it."""
     with transaction.atomic():
+        journey = _locked(journey)
         draft = journey.versions.select_for_update().filter(state=State.DRAFT).first()
         if draft is None:
             raise JourneyRefused(f"{journey} has no draft, so there is nothing to publish. Edit it first.")
@@ -159,6 +182,8 @@ def publish_journey(*, journey: Journey, user: User | None, now: datetime) -> Jo
             draft, State.DRAFT, State.LIVE,
             pins=pins, entry_event_type=event_types[plan.entry_event()], published_at=now,
         )  # fmt: skip
+        if journey.goal_id is not None:
+            goals.follow(journey.goal_id, origins(journey))
         AuditEvent.record("publish_journey", journey, user=user, version=draft.number, pins=pins)
     return draft
 
@@ -245,6 +270,12 @@ def settle_versions(*, now: datetime) -> int:
     """Finish what is closed and empty, and go on with stops that were too large or were interrupted."""
     finished = drained_versions().update(state=State.FINISHED, ended_at=now)
     return finished + sum(finish_stop(version=version, now=now) for version in stopping_versions())
+
+
+def _locked(journey: Journey) -> Journey:
+    return (
+        Journey.objects.select_for_update(of=("self",), no_key=True).select_related("goal").get(pk=journey.pk)
+    )
 
 
 def _move(version: JourneyVersion, source: str, target: str, **changes: Any) -> None:

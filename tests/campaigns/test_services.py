@@ -8,8 +8,10 @@ import pytest
 from ajo.core.models import AuditEvent, User
 from campaigns import runs, services
 from campaigns.models import Campaign, CampaignRun
+from channels import goals
 from channels import services as contents
-from channels.models import Message, MessageClass
+from channels.goals import GoalRefused, Wanted
+from channels.models import CauseKind, GoalOrigin, Message, MessageClass
 from profiles.models import Audience
 from tests.campaigns.helpers import freeze, make_list, make_people, make_words, recipients, send
 from tests.factories import NOW, make_configuration, make_variant
@@ -219,3 +221,27 @@ def test_a_triggered_campaign_is_transactional_and_needs_no_audience() -> None:
     assert campaign.next_run_at is None
     services.settle(NOW)
     assert Campaign.objects.get().state == State.LIVE
+
+
+def test_a_goal_is_set_at_any_time_and_followed_by_every_run() -> None:
+    user = User.objects.create_user("ada")
+    campaign = live(schedule={"kind": "recurring", "every": "day", "time": "12:00", "zone": "UTC"})
+    runs.start_due_runs(NOW + timedelta(days=1))
+    campaign = services.set_goal(campaign=campaign, wanted=Wanted("Booked", days=3), user=user)
+    assert goals.said(campaign.goal) == Wanted("Booked", days=3)
+    runs.start_due_runs(NOW + timedelta(days=2))
+    begun = set(campaign.runs.values_list("pk", flat=True))
+    assert len(begun) == 3
+    followed = GoalOrigin.objects.filter(cause_kind=CauseKind.CAMPAIGN_RUN, goal=campaign.goal)
+    assert set(followed.values_list("origin_id", flat=True)) == begun
+    assert AuditEvent.objects.latest("id").action == "set_goal"
+    with pytest.raises(GoalRefused):
+        services.set_goal(campaign=campaign, wanted=Wanted("Booked", days=0), user=user)
+    assert services.set_goal(campaign=campaign, wanted=None, user=user).goal is None
+    campaign.refresh_from_db()
+    assert campaign.goal is None
+
+    triggered = draft(key="receipt", kind="triggered")
+    services.set_goal(campaign=triggered, wanted=Wanted("Booked"), user=user)
+    origin = GoalOrigin.objects.values_list("cause_kind", "origin_id").get()
+    assert origin == (CauseKind.API_REQUEST, triggered.pk)

@@ -5,7 +5,16 @@ from datetime import timedelta
 import pytest
 
 from ajo.core.models import AuditEvent, User
-from channels.models import ChannelConfiguration, Content, ContentVersion, Message, Variant
+from channels.goals import Wanted
+from channels.models import (
+    CauseKind,
+    ChannelConfiguration,
+    Content,
+    ContentVersion,
+    GoalOrigin,
+    Message,
+    Variant,
+)
 from journeys import services
 from journeys.graph import Level
 from journeys.models import JourneyInstance, JourneyVersion, JourneyWait, StepLog
@@ -312,3 +321,16 @@ def test_every_change_is_audited() -> None:
         (f"{verb}_journey", "welcome", user.pk)
         for verb in ("create", "save", "publish", "pause", "resume", "close", "stop")
     ]
+
+
+def test_a_goal_follows_a_journey_to_its_next_version() -> None:
+    make_cast_of_message()
+    first = make_live(welcome_graph())
+    journey = services.set_goal(journey=first.journey, wanted=Wanted("Booked"), user=None)
+    services.save_draft(journey=journey, graph=welcome_graph(), re_entry="never", revision=None, user=None)
+    stale = first.journey  # read before there was a goal
+    second = services.publish_journey(journey=stale, user=None, now=NOW)
+    followed = GoalOrigin.objects.filter(cause_kind=CauseKind.JOURNEY_INSTANCE, goal=journey.goal)
+    assert set(followed.values_list("origin_id", flat=True)) == {first.pk, second.pk}
+    assert services.set_goal(journey=stale, wanted=None, user=None).goal is None
+    assert not GoalOrigin.objects.exists()
