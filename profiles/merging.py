@@ -52,7 +52,7 @@ SET state = excluded.state, changed_at = excluded.changed_at, reason = excluded.
 _AUDIENCES = f"""
 WITH {_PAIRS},
 left_before AS (UPDATE audience_exit x SET profile_id = pair.survivor FROM pair WHERE x.profile_id = pair.loser),
-forgotten AS (DELETE FROM audience_recheck r USING pair WHERE r.profile_id = pair.loser),
+forgotten AS (DELETE FROM profile_recheck r USING pair WHERE r.profile_id = pair.loser),
 moved AS (DELETE FROM audience_membership m USING pair WHERE m.profile_id = pair.loser
     RETURNING m.audience_id, pair.survivor, m.entered_at)
 INSERT INTO audience_membership AS m (audience_id, profile_id, entered_at)

@@ -398,23 +398,20 @@ class AudienceExit(models.Model):
         ]
 
 
-class AudienceRecheck(models.Model):
-    """When mere time could change whether a profile is in an audience: a window ends, a date passes.
+class ProfileRecheck(models.Model):
+    """Not later than when mere time could change in which audiences a profile is: a window ends, a date passes.
 
-    Key: (audience, profile). Locks: written under the profile's lock. Met by: nobody but its holder.
+    Key: profile. Locks: written under the profile's lock. Met by: nobody but its holder.
     """
 
-    pk = models.CompositePrimaryKey("audience_id", "profile_id")
-    audience = models.ForeignKey(Audience, models.DO_NOTHING, db_constraint=False, db_index=False)
-    profile = models.ForeignKey(Profile, models.DO_NOTHING, db_constraint=False, db_index=False)
+    profile = models.OneToOneField(
+        Profile, models.DO_NOTHING, db_constraint=False, primary_key=True, related_name="+"
+    )
     at = models.DateTimeField()
 
     class Meta:
-        db_table = "audience_recheck"
-        indexes = [
-            models.Index(fields=["at"], name="audience_recheck_due"),
-            models.Index(fields=["profile"], name="audience_recheck_profile"),
-        ]
+        db_table = "profile_recheck"
+        indexes = [models.Index(fields=["at"], name="profile_recheck_due")]
 
 
 class Lookup(models.Model):

@@ -38,21 +38,27 @@ person AS MATERIALIZED (
     SELECT p.id, p.attributes, p.id || coalesce(f.ids, '{{}}') AS history_ids
     FROM profile p LEFT JOIN former f ON f.id = p.id
     WHERE p.id = ANY(%(profile_ids)b::bigint[]) AND p.merged_into IS NULL)"""
-# The profiles are locked by an earlier statement, so this one sees what their last holder wrote.
+# The profiles are locked by an earlier statement, so this one sees what their last holder wrote. Conditions stand in an
+# array: as rows of VALUES each would be made ready to run anew for each profile.
+# A moment to look again is written only when it is earlier than the one that is noted. One that has become too early
+# costs a look that finds nothing, and then the next one is noted.
 _DELTAS = (
     PEOPLE
     + """,
 {tallies}
-evaluated AS MATERIALIZED (
-    SELECT v.audience_id, p.id AS profile_id, v.is_member, v.recheck_at
-    FROM person p {joined} CROSS JOIN LATERAL (VALUES {rules}) AS v(audience_id, is_member, recheck_at)),
+answered AS MATERIALIZED (
+    SELECT p.id AS profile_id, ARRAY[{conditions}] AS answers, {recheck_at} AS recheck_at
+    FROM person p {joined}),
+asked AS MATERIALIZED (SELECT * FROM unnest(%(audience_ids)b::bigint[]) WITH ORDINALITY AS t(audience_id, n)),
+inside AS MATERIALIZED (
+    SELECT asked.audience_id, answered.profile_id FROM answered CROSS JOIN asked WHERE answered.answers[asked.n]),
 member AS MATERIALIZED (
     SELECT audience_id, profile_id, entered_at, ctid AS place FROM audience_membership
     WHERE profile_id = ANY(%(profile_ids)b::bigint[]) AND audience_id = ANY(%(audience_ids)b::bigint[])),
 changed AS MATERIALIZED (
-    SELECT e.audience_id, e.profile_id, e.is_member, m.entered_at, m.place
-    FROM evaluated e LEFT JOIN member m USING (audience_id, profile_id)
-    WHERE e.is_member <> (m.place IS NOT NULL)),
+    SELECT audience_id, profile_id, m.place IS NULL AS is_member, m.entered_at, m.place
+    FROM inside i FULL JOIN member m USING (audience_id, profile_id)
+    WHERE i.profile_id IS NULL OR m.profile_id IS NULL),
 departed AS (
     DELETE FROM audience_membership WHERE ctid = ANY(ARRAY(SELECT place FROM changed WHERE NOT is_member))),
 remembered AS (
@@ -61,20 +67,11 @@ remembered AS (
 arrived AS (
     INSERT INTO audience_membership (audience_id, profile_id, entered_at)
     SELECT audience_id, profile_id, %(now)b FROM changed WHERE is_member),
-noted AS MATERIALIZED (
-    SELECT audience_id, profile_id, at, ctid AS place FROM audience_recheck
-    WHERE profile_id = ANY(%(profile_ids)b::bigint[]) AND audience_id = ANY(%(timed)b::bigint[])),
-moved AS MATERIALIZED (
-    SELECT e.audience_id, e.profile_id, e.recheck_at, n.place
-    FROM evaluated e LEFT JOIN noted n USING (audience_id, profile_id)
-    WHERE e.recheck_at IS DISTINCT FROM n.at AND e.audience_id = ANY(%(timed)b::bigint[])),
-forgotten AS (
-    DELETE FROM audience_recheck
-    WHERE ctid = ANY(ARRAY(SELECT place FROM moved WHERE recheck_at IS NULL AND place IS NOT NULL))),
-renoted AS (
-    INSERT INTO audience_recheck (audience_id, profile_id, at)
-    SELECT audience_id, profile_id, recheck_at FROM moved WHERE recheck_at IS NOT NULL
-    ON CONFLICT (audience_id, profile_id) DO UPDATE SET at = excluded.at)
+noted AS (
+    INSERT INTO profile_recheck (profile_id, at)
+    SELECT profile_id, recheck_at FROM answered n WHERE recheck_at IS NOT NULL AND NOT EXISTS (
+        SELECT FROM profile_recheck r WHERE r.profile_id = n.profile_id AND r.at <= n.recheck_at)
+    ON CONFLICT (profile_id) DO UPDATE SET at = excluded.at)
 SELECT audience_id, profile_id, is_member FROM changed ORDER BY audience_id, profile_id
 """
 )
@@ -165,17 +162,9 @@ def _touched(
 
 
 def evaluate(
-    cur: psycopg.Cursor[Any],
-    audiences: Sequence[ActiveAudience],
-    profile_ids: Iterable[int],
-    now: datetime,
-    *,
-    is_thorough: bool = False,
+    cur: psycopg.Cursor[Any], audiences: Sequence[ActiveAudience], profile_ids: Iterable[int], now: datetime
 ) -> list[Delta]:
-    """Make memberships true for these profiles, and note when to look again. The caller holds the profiles' locks.
-
-    `is_thorough`: forget also the notes of rules that time does not change any more, which costs a probe for each.
-    """
+    """Make memberships true for these living profiles, and note when to look again. The caller holds their locks."""
     ids = sorted(profile_ids)
     rules = [(audience.id, audience.rule) for audience in audiences if audience.rule is not None]
     if not ids or not rules:
@@ -184,42 +173,42 @@ def evaluate(
     deltas: list[Delta] = []
     for first in range(0, len(rules), AT_ONCE):
         part = rules[first : first + AT_ONCE]
-        text, params = _statement(part, catalog, now)
-        if is_thorough:
-            params["timed"] = [audience_id for audience_id, _ in part]
+        text, params = _statement([rule for _, rule in part], catalog, now)
         audience_ids = [audience_id for audience_id, _ in part]
         cur.execute(text, {**params, "profile_ids": ids, "audience_ids": audience_ids, "now": now})
         deltas += map(Delta._make, cur.fetchall())
     return deltas
 
 
-def _statement(
-    rules: Iterable[tuple[int, Rule]], catalog: Catalog, now: datetime
-) -> tuple[str, dict[str, Any]]:
-    written, params, timed = [], {}, []
+def timed(audiences: Iterable[ActiveAudience]) -> list[ActiveAudience]:
+    """Those whose answers mere time can change."""
+    catalog = read_catalog(knows_history=True)
+    return [known for known in audiences if known.rule and changes_with_time(known.rule.tree, catalog)]
+
+
+def _statement(rules: Iterable[Rule], catalog: Catalog, now: datetime) -> tuple[str, dict[str, Any]]:
+    conditions, changes, params = [], [], {}
     tallies = Tallies(COLUMNS, now, "t_")
-    for index, (audience_id, rule) in enumerate(rules):
+    for index, rule in enumerate(rules):
         is_member = condition_to_sql(
             rule.tree, catalog, columns=COLUMNS, now=now, prefix=f"c{index}_", tallies=tallies
         )
-        change = "NULL::timestamptz"
+        conditions.append(is_member.text)
+        params.update(is_member.params)
         if changes_with_time(rule.tree, catalog):
-            found = change_to_sql(
+            change = change_to_sql(
                 rule.tree, catalog, columns=COLUMNS, now=now, prefix=f"m{index}_", tallies=tallies
             )
-            change = found.text
-            params.update(found.params)
-            timed.append(audience_id)
-        params.update(is_member.params)
-        params[f"a{index}"] = audience_id
-        written.append(f"(%(a{index})s::bigint, {is_member.text}, {change})")
+            changes.append(change.text)
+            params.update(change.params)
     tallied = tallies.query("person")
     text = _DELTAS.format(
-        rules=", ".join(written),
+        conditions=", ".join(conditions),
+        recheck_at=f"LEAST({', '.join(changes)})" if changes else "NULL::timestamptz",
         tallies=f"tallies AS MATERIALIZED ({tallied.text})," if tallied else "",
         joined="LEFT JOIN tallies t ON t.profile_id = p.id" if tallied else "",
     )
-    return text, {**params, **(tallied.params if tallied else {}), "timed": timed}
+    return text, {**params, **(tallied.params if tallied else {})}
 
 
 def tell(

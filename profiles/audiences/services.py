@@ -9,7 +9,7 @@ from django.db import transaction
 
 from ajo.lib import sql
 from profiles.audiences import rules
-from profiles.audiences.evaluate import Delta, News, evaluate, react, read_active, tell
+from profiles.audiences.evaluate import Delta, News, evaluate, react, read_active, tell, timed
 from profiles.catalog import read_catalog
 from profiles.language import print_tree
 from profiles.models import Audience
@@ -83,7 +83,6 @@ def archive(audience: Audience) -> None:
         audience.evaluated_through = audience.evaluated_at = None
         audience.save(update_fields=["state", "evaluated_through", "evaluated_at"])
         _evaluate_again(audience.key)
-        cur.execute("DELETE FROM audience_recheck WHERE audience_id = %s", [audience.pk])
         cur.execute(_LEAVE_ALL, {"id": audience.pk})
 
 
@@ -170,7 +169,7 @@ def evaluate_range(limit: int = RANGE, *, now: datetime | None = None) -> int:
         cur.execute(_LOCK_LIVING, [found])
         living = [row.id for row in cur]
         audiences = [audience for audience in read_active(cur) if audience.id in behind]
-        deltas = evaluate(cur, audiences, living, now, is_thorough=True)
+        deltas = evaluate(cur, audiences, living, now)
         tell(audiences, deltas, now, {})
         Audience.objects.filter(pk__in=behind).update(evaluated_through=found[-1])
         return len(found)
@@ -182,22 +181,19 @@ def evaluate_due(limit: int = RANGE, *, now: datetime | None = None) -> int:
     with sql.unit_of_work() as cur:
         now = now or sql.database_now(cur)
         cur.execute(
-            "SELECT r.audience_id, r.profile_id FROM audience_recheck r"
+            "SELECT r.profile_id FROM profile_recheck r"
             " JOIN profile p ON p.id = r.profile_id AND p.merged_into IS NULL"
             " WHERE r.at <= %s ORDER BY r.at LIMIT %s",
             [now, limit],
         )
-        due = cur.fetchall()
+        due = sorted(row.profile_id for row in cur)
         if not due:
             return 0
-        cur.execute(f"{_LOCK_LIVING} SKIP LOCKED", [sorted({row.profile_id for row in due})])
+        cur.execute(f"{_LOCK_LIVING} SKIP LOCKED", [due])
         held = [row.id for row in cur]
-        asked = {row.audience_id for row in due}
-        audiences = [audience for audience in read_active(cur) if audience.id in asked]
-        deltas = evaluate(cur, audiences, held, now, is_thorough=True)
-        tell(audiences, deltas, now, {})
-        if gone := asked.difference(audience.id for audience in audiences):
-            cur.execute("DELETE FROM audience_recheck WHERE audience_id = ANY(%b::bigint[])", [sorted(gone)])
+        cur.execute("DELETE FROM profile_recheck WHERE profile_id = ANY(%b::bigint[])", [held])
+        audiences = timed(read_active(cur))
+        tell(audiences, evaluate(cur, audiences, held, now), now, {})
         return len(held)
 
 

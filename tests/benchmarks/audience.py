@@ -141,7 +141,7 @@ def _by_hand(
 
 def _everybody(connection: psycopg.Connection[Any], now: datetime) -> float:
     """Seconds of a full evaluation that finds nobody in any audience yet, so that everything is written."""
-    harness.clear(connection, "audience_membership", "audience_recheck", "audience_exit")
+    harness.clear(connection, "audience_membership", "profile_recheck", "audience_exit")
     Audience.objects.update(evaluated_through=0, evaluated_at=None)
     with harness.timed() as elapsed:
         evaluate_everybody(now)

@@ -15,7 +15,7 @@ from profiles.catalog import read_catalog
 from profiles.language import LanguageError
 from profiles.lookups.rows import remove_rows, write_columns
 from profiles.merging import merge_profiles
-from profiles.models import Audience, AudienceExit, AudienceRecheck, Membership, Profile
+from profiles.models import Audience, AudienceExit, Membership, Profile, ProfileRecheck
 from profiles.services import update_attributes
 from profiles.stream import take_batch
 from tests.factories import NOW, make_profile
@@ -45,7 +45,7 @@ def test_an_event_lets_somebody_in_and_time_alone_lets_them_out() -> None:
     ada = profile_of("ada")
     assert members() == {"buyers": {ada}}
     assert Membership.objects.get(audience=audience, profile=ada).entered_at == NOW
-    assert AudienceRecheck.objects.get(audience=audience, profile=ada).at == NOW + 6 * DAY + INSTANT
+    assert ProfileRecheck.objects.get(profile=ada).at == NOW + 6 * DAY + INSTANT
 
     settle(NOW + 6 * DAY)
     assert members() == {"buyers": {ada}}
@@ -53,7 +53,7 @@ def test_an_event_lets_somebody_in_and_time_alone_lets_them_out() -> None:
     assert members() == {}
     assert told() == [("$audience_entered", ada, "buyers", 1), ("$audience_left", ada, "buyers", 0)]
     settle(NOW + 8 * DAY)
-    assert not AudienceRecheck.objects.exists()
+    assert not ProfileRecheck.objects.exists()
 
 
 def test_who_was_in_from_the_beginning_is_not_told() -> None:
@@ -131,7 +131,6 @@ def test_an_archived_audience_has_nobody_and_keeps_nobody() -> None:
     make_audience("others", '!inAudience("gold")')
     assert members() == {"gold": {gold.pk}}
     services.archive(audience)
-    assert not AudienceRecheck.objects.filter(audience=audience).exists()
     look_at_everybody(NOW)
     update_attributes({gold.pk: {"tier": "gold"}}, NOW)
     assert members() == {"others": {gold.pk}}

@@ -15,7 +15,7 @@ from ajo.lib import sql
 from profiles import consumers
 from profiles.audiences import services
 from profiles.consumers import StreamEvent
-from profiles.models import Audience, AudienceRecheck
+from profiles.models import Audience, ProfileRecheck
 from profiles.services import lock_profiles, update_attributes
 from profiles.stream import take_batch
 from tests.factories import NOW, make_profile
@@ -116,4 +116,4 @@ def test_the_clock_leaves_profiles_that_are_in_work(pool: ThreadPoolExecutor) ->
     assert members() == {"recent": {ada.pk}}
     assert services.evaluate_due(now=later) == 1
     assert members() == {}
-    assert not AudienceRecheck.objects.exists()
+    assert not ProfileRecheck.objects.exists()
