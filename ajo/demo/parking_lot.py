@@ -14,7 +14,7 @@ ARRIVAL_EVENT = "Geofence Entered"
 PUSH = "back-in-stock"
 POLICY, PLACEMENT = "at-the-shop", "phone"
 JOURNEY = "parking-lot"
-COFFEE = "coffee-on-us"
+SWEATER_OFFER, COFFEE = "sweater-is-back", "coffee-on-us"
 
 _TIERS = f'["{LOYAL_TIERS[0]}", "{LOYAL_TIERS[1]}"]'
 AUDIENCES = (
@@ -46,7 +46,7 @@ _ONCE_A_WEEK = {"scope": "profile", "period": "week", "limit": 1, "event": "show
 _RAINCOAT = next(product for product in PRODUCTS if product.id == "HP-1007")
 OFFERS = (
     OfferDraft(
-        key="sweater-is-back",
+        key=SWEATER_OFFER,
         name="Sweater, back in their size",
         placement=PLACEMENT,
         title="It is back, and in your size",
