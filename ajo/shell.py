@@ -77,6 +77,20 @@ GROUPS: tuple[tuple[Promise, tuple[Place, ...]], ...] = (
     ),
     (_("Content"), (Place(_("Content"), "mail", "channels.content"),)),
     (
+        _("Offers"),
+        (
+            Place(_("Offer items"), "sell", "offers.offeritem"),
+            Place(_("Collections"), "category", "offers.collection"),
+            Place(_("Selection strategies"), "sort", "offers.selectionstrategy"),
+            Place(_("Decision policies"), "rule", "offers.decisionpolicy"),
+            Place(_("Placements"), "ad_units", "offers.placement"),
+            Place(
+                _("Simulate"), "science", "offers.decisionpolicy", url_name="offers-simulate", is_section=True
+            ),
+            Place(_("Decisions"), "fact_check", "offers.decision"),
+        ),
+    ),
+    (
         _("People"),
         (
             Place(_("Profiles"), "group", "profiles.profile"),
@@ -118,6 +132,7 @@ VERBS = (
     Verb(_("New campaign"), "campaign", "campaigns.add_campaign", "admin:campaigns_campaign_add"),
     Verb(_("New notice"), "notifications_active", "campaigns.add_notice", "admin:campaigns_notice_add"),
     Verb(_("New content"), "mail", "channels.add_content", "admin:channels_content_add"),
+    Verb(_("New offer item"), "sell", "offers.add_offeritem", "admin:offers_offeritem_add"),
     Verb(_("New audience"), "groups", "profiles.add_audience", "admin:profiles_audience_add"),
     Verb(_("New source"), "input", "profiles.add_source", "admin:profiles_source_add"),
     Verb(_("New attribute"), "badge", "profiles.add_attributedefinition", "admin:profiles_attributedefinition_add"),

@@ -7,6 +7,7 @@ from django.urls import include, path
 
 from ajo import report_pages, views
 from channels.admin.suppressions import suppressions
+from offers.admin.simulate import simulate_view
 
 handler500 = "ajo.views.server_error"
 urlpatterns = [
@@ -23,6 +24,7 @@ urlpatterns = [
     path("admin/password_change/", admin.site.admin_view(views.password_change)),
     path("admin/account/", admin.site.admin_view(views.account), name="account"),
     path("admin/channels/suppression/", admin.site.admin_view(suppressions), name="suppressions"),
+    path("admin/offers/simulate/", admin.site.admin_view(simulate_view), name="offers-simulate"),
     path("admin/reports/", admin.site.admin_view(report_pages.overview), name="reports"),
     path(
         "admin/reports/journeys/<slug:key>/",

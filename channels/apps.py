@@ -10,9 +10,10 @@ class ChannelsConfig(AppConfig):
     name = "channels"
 
     def ready(self) -> None:
-        from channels import conversions, delivery, devices, shown_offers
+        from channels import conversions, delivery, devices, offer_uses, shown_offers
         from channels.inbound import reports
         from channels.tracking import feedback
+        from offers import usage as offer_usage
         from profiles import consumers
         from profiles.merging import register_merge
 
@@ -25,3 +26,6 @@ class ChannelsConfig(AppConfig):
         consumers.register("devices", devices.consume, reacts=False)
         consumers.register("offers of messages", shown_offers.consume, reacts=False)
         consumers.register("conversions", conversions.consume, reacts=False)
+        offer_usage.policies.register("contents", offer_uses.policies_in_use)
+        offer_usage.placements.register("contents", offer_uses.placements_in_use)
+        offer_usage.messages.register("messages", offer_uses.messages_of)

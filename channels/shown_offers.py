@@ -21,7 +21,7 @@ from channels.models import CauseKind, Message
 from channels.reaching import Slot
 from offers import outcomes
 from offers.decide import Ask, Decided, decide, decisions_of, key_of, recall, simulate
-from offers.models import DecisionOutcome
+from offers.models import Decision, DecisionOutcome
 from offers.outcomes import Taken
 from offers.plans import current_plan
 from profiles.consumers import StreamEvent
@@ -128,7 +128,16 @@ def choose(
             if decision_id in recalled
         }
         rest = [one for one in showings if one.message_id not in answers]
-        asks = [Ask(one.profile_id, one.context, key_of("message", one.message_id, *slot)) for one in rest]
+        asks = [
+            Ask(
+                one.profile_id,
+                one.context,
+                key_of("message", one.message_id, *slot),
+                Decision.Door.MESSAGE,
+                one.message_id,
+            )
+            for one in rest
+        ]
         if rest:
             made = simulate(asks, plan, now) if is_trial else decide(asks, plan, now, held_until=now + HELD)
             answers |= {

@@ -12,6 +12,7 @@ class JourneysConfig(AppConfig):
     def ready(self) -> None:
         from channels import usage as content_usage
         from journeys import entry, merging, readings, usage
+        from offers import usage as offer_usage
         from profiles import business_events, consumers
         from profiles.audiences import usage as audience_usage
         from profiles.merging import register_merge
@@ -23,3 +24,6 @@ class JourneysConfig(AppConfig):
         register_merge("journeys", merging.merge_instances)
         content_usage.register("journeys", usage.contents_in_use)
         audience_usage.register("journeys", usage.audiences_in_use)
+        offer_usage.policies.register("journeys", usage.policies_in_use)
+        offer_usage.placements.register("journeys", usage.placements_in_use)
+        offer_usage.walks.register("journeys", usage.journeys_of)

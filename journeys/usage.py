@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from channels.usage import Use
-from journeys.models import JourneyVersion
+from journeys.models import JourneyInstance, JourneyVersion
 
 _OVER = (JourneyVersion.State.STOPPED, JourneyVersion.State.FINISHED)
 
@@ -29,10 +29,35 @@ def contents_in_use(keys: Iterable[str]) -> dict[str, list[Use]]:
 
 def audiences_in_use(keys: Iterable[str]) -> dict[str, list[Use]]:
     """The journeys that people enter or leave by an audience, in a version that they can be in or in their draft."""
+    return _with_setting(keys, "audience")
+
+
+def policies_in_use(keys: Iterable[str]) -> dict[str, list[Use]]:
+    """The journeys with an offer box of these decision policies."""
+    return _with_setting(keys, "policy")
+
+
+def placements_in_use(keys: Iterable[str]) -> dict[str, list[Use]]:
+    """The journeys with an offer box for these placements."""
+    return _with_setting(keys, "placement")
+
+
+def journeys_of(instance_ids: Iterable[str]) -> dict[str, list[Use]]:
+    """Journey instance → its journey, with the address of the instance's page."""
+    walks = JourneyInstance.objects.filter(pk__in=list(instance_ids)).select_related("journey")
+    return {
+        str(walk.pk): [
+            Use(walk.journey.name, reverse("admin:journeys_journeyinstance_change", args=[walk.pk]))
+        ]
+        for walk in walks
+    }
+
+
+def _with_setting(keys: Iterable[str], name: str) -> dict[str, list[Use]]:
     versions = (
         JourneyVersion.objects.exclude(state__in=_OVER).select_related("journey").order_by("journey__name")
     )
-    return _uses(set(keys), ((version, _settings(version, "audience")) for version in versions))
+    return _uses(set(keys), ((version, _settings(version, name)) for version in versions))
 
 
 def _uses(wanted: set[str], named: Iterable[tuple[JourneyVersion, set[str]]]) -> dict[str, list[Use]]:

@@ -5,10 +5,12 @@ A save gives a thing all its fields anew. What is wrong is refused as a whole, w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext as _
 
@@ -31,11 +33,13 @@ Fields = Mapping[str, Any]
 
 _SAME_CAP = ("scope", "period", "time_zone", "event")
 """Rules that are equal in these are one rule with another limit: it keeps what it has counted."""
+_LONGEST = 500  # characters of a value in the audit trail, which is no archive of texts
 
 
 @transaction.atomic
 def save_placement(*, placement: Placement, fields: Fields, user: User | None) -> Placement:
-    return _finished(_filled(placement, fields), user)
+    before = _told(placement)
+    return _finished(_filled(placement, fields), user, before)
 
 
 @transaction.atomic
@@ -48,6 +52,7 @@ def save_offer(
     user: User | None,
 ) -> OfferItem:
     """`representations` name their placement by key. An approved item must stay fit to be proposed."""
+    before = _told(offer)
     placements = _by_key(Placement, "representations", [one["placement"] for one in representations])
     _filled(offer, fields)
     offer.representations.all().delete()
@@ -61,7 +66,7 @@ def save_offer(
     problems = services.check_offer(offer)
     if offer.state != OfferItem.State.APPROVED:  # a draft may be half done, but not wrong
         problems = [problem for problem in problems if problem.field != "representations"]
-    return _finished(offer, user, problems)
+    return _finished(offer, user, before, problems)
 
 
 @transaction.atomic
@@ -69,22 +74,24 @@ def save_collection(
     *, collection: Collection, fields: Fields, offers: Sequence[str], user: User | None
 ) -> Collection:
     """`offers` are keys, of a list only."""
+    before = _told(collection)
     members = _by_key(OfferItem, "offers", offers)
     _filled(collection, fields)
     collection.offers.set(members.values())
     problems = services.check_collection(collection)
     if collection.kind == Collection.Kind.RULE and members:
         problems.append(Problem("offers", _("A collection by rule has no list of offers. Leave it empty.")))
-    return _finished(collection, user, problems)
+    return _finished(collection, user, before, problems)
 
 
 @transaction.atomic
 def save_strategy(
     *, strategy: SelectionStrategy, fields: Fields, collection: str, user: User | None
 ) -> SelectionStrategy:
+    before = _told(strategy)
     strategy.collection = _by_key(Collection, "collection", [collection])[collection]
     _filled(strategy, fields)
-    return _finished(strategy, user, services.check_strategy(strategy))
+    return _finished(strategy, user, before, services.check_strategy(strategy))
 
 
 @transaction.atomic
@@ -99,6 +106,7 @@ def save_policy(
     """`strategies` are keys in the order in which they are asked."""
     if len(set(strategies)) < len(strategies):
         raise _refused(policy, [Problem("strategies", _("A strategy stands in it twice. Name each once."))])
+    before = _told(policy)
     found = _by_key(SelectionStrategy, "strategies", strategies)
     policy.fallback = _by_key(OfferItem, "fallback", [fallback])[fallback] if fallback else None
     _filled(policy, fields)
@@ -109,7 +117,7 @@ def save_policy(
             for position, key in enumerate(strategies, start=1)
         ]
     )
-    return _finished(policy, user)
+    return _finished(policy, user, before)
 
 
 def _filled(thing: Thing, fields: Fields) -> Thing:
@@ -131,11 +139,46 @@ def _filled(thing: Thing, fields: Fields) -> Thing:
     return thing
 
 
-def _finished(thing: Thing, user: User | None, problems: Sequence[Problem] = ()) -> Thing:
+def _finished(
+    thing: Thing, user: User | None, before: Mapping[str, Any], problems: Sequence[Problem] = ()
+) -> Thing:
     if problems:
         raise _refused(thing, problems)
-    AuditEvent.record(f"save_{thing._meta.model_name}", thing, user=user, name=thing.name)
+    after = _told(thing)
+    changes = {
+        name: [before.get(name), after.get(name)]
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    }
+    AuditEvent.record(f"save_{thing._meta.model_name}", thing, user=user, name=thing.name, changes=changes)
     return thing
+
+
+def _told(thing: Thing) -> dict[str, Any]:
+    """What is stored of it now, by the names of fields, as the audit trail tells it; nothing that is empty."""
+    stored = type(thing)._default_manager.filter(pk=thing.pk).first()
+    return (
+        {name: value for name, value in _values(stored) if value not in (None, "", [], {})} if stored else {}
+    )
+
+
+def _values(stored: models.Model) -> Iterator[tuple[str, Any]]:
+    for field in stored._meta.fields:
+        if field.editable and not field.primary_key:
+            value = getattr(stored, field.name)
+            plain = str(value) if field.remote_field and value is not None else value
+            text = json.dumps(plain, cls=DjangoJSONEncoder)
+            yield field.name, json.loads(text) if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    match stored:
+        case OfferItem():
+            for one in stored.representations.select_related("placement").order_by("placement__name"):
+                for name in ("title", "body", "image_url", "link_url"):
+                    yield f"{one.placement}: {name}", getattr(one, name)[:_LONGEST]
+            yield "capping_rules", [str(rule) for rule in stored.capping_rules.all()]
+        case Collection():
+            yield "offers", [offer.name for offer in stored.offers.order_by("name")]
+        case DecisionPolicy():
+            yield "strategies", [place.strategy.name for place in stored.places.select_related("strategy")]
 
 
 def _refused(thing: models.Model, problems: Sequence[Problem]) -> OfferRefused:

@@ -25,7 +25,7 @@ from ajo.lib import sql
 from ajo.lib.ids import uuid7
 from offers import capping, learning, ranking
 from offers.capping import Use
-from offers.models import CapCounter, ModelStat, SelectionStrategy
+from offers.models import CapCounter, Decision, ModelStat, SelectionStrategy
 from offers.plans import Cap, Item, Plan, Strategy, read_items
 from offers.ranking import Draw, Model, Scored
 from profiles.language import Scope
@@ -58,11 +58,11 @@ WITH counted AS (
     ON CONFLICT (offer_id, day, part) DO UPDATE SET decided = s.decided + excluded.decided
 )
 INSERT INTO decision (id, profile_id, policy_id, placement_id, decided_at, offers, is_fallback, is_exploration,
-    model_versions, candidates)
+    model_versions, candidates, door, cause_id)
 SELECT id, profile_id, %s, %s, %b::timestamptz, string_to_array(offers, ',')::bigint[], is_fallback, is_exploration,
-    model_versions::jsonb, candidates::jsonb
-FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::bool[], %b::bool[], %b::text[], %b::text[])
-    AS t(id, profile_id, offers, is_fallback, is_exploration, model_versions, candidates)
+    model_versions::jsonb, candidates::jsonb, door, cause_id
+FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::bool[], %b::bool[], %b::text[], %b::text[], %b::smallint[],
+    %b::bigint[]) AS t(id, profile_id, offers, is_fallback, is_exploration, model_versions, candidates, door, cause_id)
 """
 
 
@@ -103,11 +103,16 @@ class Candidate(msgspec.Struct, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """For whom to decide, with what came with the request. `key`: who asks with it again gets the first answer."""
+    """For whom to decide, with what came with the request. `key`: who asks with it again gets the first answer.
+
+    `door` and `cause_id` say who asks, for those who read the record.
+    """
 
     profile_id: int
     context: Mapping[str, Any] = field(default_factory=dict)
     key: UUID | None = None
+    door: Decision.Door = Decision.Door.REQUEST
+    cause_id: int = 0
 
 
 def key_of(*parts: object) -> UUID:
@@ -156,7 +161,7 @@ def decide(
         if held_until is not None:
             capping.hold(cur, [(one.id, use) for one in new for use in _held(batch, one)], held_until)
         decided = {one.id: _explained(batch, one) for one in new}
-        _record(cur, plan, list(decided.values()), now)
+        _record(cur, plan, [(decided[one.id], one.ask) for one in new], now)
     stored |= {
         key: replace(decided[one.id], is_repeat=True) for key, one in first.items() if one.id in decided
     }
@@ -378,7 +383,8 @@ def _weigh(batch: _Batch, person: _Person) -> None:
     )
     for strategy in batch.plan.strategies:
         if strategy.eligibility is not None and not strategy.eligibility.holds(bare):
-            reason = f"The strategy {strategy.key} is not for this profile: {strategy.eligibility.shown} was false."
+            why = strategy.eligibility.refusal(bare)
+            reason = f"The strategy {strategy.key} is not for this person: {why}"
             person.lost += [
                 Candidate(item.key, strategy.key, Code.NOT_ELIGIBLE, reason) for item in strategy.items
             ]
@@ -426,7 +432,7 @@ def _candidate(
         batch.now, profile=bare.profile, context=bare.context, offer=item.attributes, rows=batch.rows
     )
     if item.eligibility is not None and not item.eligibility.holds(scope):
-        return lost(Code.NOT_ELIGIBLE, f"Not eligible: {item.eligibility.shown} was false.")
+        return lost(Code.NOT_ELIGIBLE, f"Not eligible: {item.eligibility.refusal(scope)}")
     if (cap := batch.reached(item, profile_id)) is not None:
         return lost(Code.CAP_REACHED, cap.reason)
     scored = _score(strategy, item, scope, draw)
@@ -565,7 +571,9 @@ def _ranked(batch: _Batch, person: _Person, entry: _Entry, code: str, reason: st
     )
 
 
-def _record(cur: psycopg.Cursor[Any], plan: Plan, decided: Sequence[Decided], now: datetime) -> None:
+def _record(
+    cur: psycopg.Cursor[Any], plan: Plan, decided: Sequence[tuple[Decided, Ask]], now: datetime
+) -> None:
     if not decided:
         return
     rows = [
@@ -577,11 +585,13 @@ def _record(cur: psycopg.Cursor[Any], plan: Plan, decided: Sequence[Decided], no
             one.is_exploration,
             msgspec.json.encode(one.model_versions).decode(),
             msgspec.json.encode(one.candidates).decode(),
+            ask.door.value,
+            ask.cause_id,
         )
-        for one in decided
+        for one, ask in decided
     ]
     columns = [list(column) for column in zip(*rows, strict=True)]
-    counts = Counter(item.id for one in decided for item in one.items)
+    counts = Counter(item.id for one, _ask in decided for item in one.items)
     cur.execute(
         _RECORD,
         [

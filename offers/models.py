@@ -6,6 +6,8 @@ values that came with the request); formulas the same; the rule of a collection 
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -24,6 +26,15 @@ class OfferItem(models.Model):
         DRAFT = "draft", _("Draft")
         APPROVED = "approved", _("Approved")
         ARCHIVED = "archived", _("Archived")  # never proposed again; past decisions still name it
+
+    class Standing(models.TextChoices):
+        """Its state and its dates as one word, at a moment."""
+
+        LIVE = "live", _("Live")
+        SCHEDULED = "scheduled", _("Scheduled")  # approved, its dates not begun
+        ENDED = "ended", _("Ended")  # approved, its dates over
+        DRAFT = "draft", _("Draft")
+        ARCHIVED = "archived", _("Archived")
 
     MOVES: dict[str, set[str]] = {
         State.DRAFT: {State.APPROVED, State.ARCHIVED},
@@ -67,6 +78,15 @@ class OfferItem(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def standing(self, now: datetime) -> OfferItem.Standing:
+        if self.state != self.State.APPROVED:
+            return self.Standing(self.state)
+        if self.valid_from is not None and now < self.valid_from:
+            return self.Standing.SCHEDULED
+        if self.valid_until is not None and now >= self.valid_until:
+            return self.Standing.ENDED
+        return self.Standing.LIVE
 
 
 class Placement(models.Model):
@@ -344,6 +364,13 @@ class Decision(models.Model):
     offer item that was weighed, as `offers.decide.Candidate` describes it, the chosen ones first.
     """
 
+    class Door(models.IntegerChoices):
+        """Who asked for it, and what `cause_id` is the id of."""
+
+        REQUEST = 0, _("A request to the API")
+        MESSAGE = 1, _("A message")
+        WALK = 2, _("An offer box of a journey")  # a journey instance
+
     id = models.UUIDField(primary_key=True)
     profile = models.ForeignKey(
         Profile, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="decisions"
@@ -358,6 +385,8 @@ class Decision(models.Model):
     is_exploration = models.BooleanField(help_text=_("At least one strategy ranked at random."))
     model_versions = models.JSONField(help_text=_("Strategy → version of the model that it ranked with."))
     candidates = models.JSONField()
+    door = models.SmallIntegerField(choices=Door.choices, db_default=Door.REQUEST)
+    cause_id = models.BigIntegerField(db_default=0)
 
     class Meta:
         db_table = "decision"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any
@@ -34,6 +34,7 @@ from profiles.catalog import read_catalog
 from profiles.language import (
     Call,
     Catalog,
+    Field,
     Gather,
     LanguageError,
     Node,
@@ -42,6 +43,7 @@ from profiles.language import (
     compile_condition,
     compile_python,
     compile_rows,
+    fields_of,
     parse_checked,
 )
 from profiles.language.nodes import children
@@ -76,6 +78,7 @@ class Condition:
 
     holds: Callable[[Scope], bool]
     text: str
+    reads: tuple[Field, ...]
 
     @property
     def shown(self) -> str:
@@ -87,7 +90,21 @@ class Condition:
         """None where the text is empty: everybody."""
         if not text.strip():
             return None
-        return cls(compile_condition(parse_checked(text), catalog), text)
+        tree = parse_checked(text)
+        return cls(compile_condition(tree, catalog), text, tuple(dict.fromkeys(fields_of(tree))))
+
+    def refusal(self, scope: Scope) -> str:
+        """Why it does not hold, such as “profile.size is missing, so profile.size == "M" was false.”."""
+        missing = [f"{one.root}.{one.name}" for one in self.reads if _is_missing(one, scope)]
+        if not missing:
+            return f"{self.shown} was false."
+        verb = "is" if len(missing) == 1 else "are"
+        return f"{' and '.join(missing)} {verb} missing, so {self.shown} was false."
+
+
+def _is_missing(field: Field, scope: Scope) -> bool:
+    document = getattr(scope, field.root, None)
+    return not document or document.get(field.name) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +126,10 @@ class Cap:
 
     @property
     def reason(self) -> str:
-        scope = "in total" if self.is_total else "per profile"
-        return f"Cap reached: {self.limit} {scope}, {_PERIODS[CappingRule.Period(self.period)]}."
+        scope = "in total" if self.is_total else "per person"
+        return (
+            f"Cap reached: {self.limit} of {self.limit} {scope}, {_PERIODS[CappingRule.Period(self.period)]}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +241,21 @@ def read_plan(policy_key: str, placement_key: str, now: datetime) -> Plan:
     if placement is None:
         sentence = f"There is no placement with the key {placement_key!r}. Create it, or check the key."
         raise PlanMissing("placement", sentence)
-    catalog = read_catalog(DOCUMENTS)
     places = PolicyStrategy.objects.filter(policy=policy).order_by("position")
     strategies = [place.strategy for place in places.select_related("strategy__collection")]
+    return _read(policy, strategies, placement, now)
+
+
+def trial_plan(strategy: SelectionStrategy, placement: Placement, now: datetime) -> Plan:
+    """One strategy alone that chooses one item, and never by lot: to be simulated with, not to decide by."""
+    plan = _read(DecisionPolicy(pk=0), [strategy], placement, now)
+    return replace(plan, strategies=[replace(one, exploration=0.0) for one in plan.strategies])
+
+
+def _read(
+    policy: DecisionPolicy, strategies: Sequence[SelectionStrategy], placement: Placement, now: datetime
+) -> Plan:
+    catalog = read_catalog(DOCUMENTS)
     items = _read_items(strategies, placement, policy.fallback_id, catalog)
     members = _read_members(strategies, items, now)
     rules = {one.collection.rule for one in strategies if one.collection.kind == Collection.Kind.RULE}
@@ -243,6 +274,14 @@ def read_plan(policy_key: str, placement_key: str, now: datetime) -> Plan:
 def read_items(offer_ids: Iterable[int], placement_id: int) -> dict[int, Item]:
     """Offer items by id as they look in a placement now, approved or not. Three statements."""
     return _items(OfferItem.objects.filter(pk__in=offer_ids), placement_id, read_catalog(DOCUMENTS))
+
+
+def fitting(rule: str, offers: Iterable[tuple[int, Any]], now: datetime) -> list[int]:
+    """The ids of those (id, attributes) that fit the rule of a collection; none fits an empty one."""
+    condition = Condition.read(rule, Catalog(documents=COLLECTION_DOCUMENTS))
+    if condition is None:
+        return []
+    return [offer_id for offer_id, attributes in offers if condition.holds(Scope(now, offer=attributes))]
 
 
 def _gather(
@@ -333,19 +372,14 @@ def _read_members(
     rows = OfferItem.collections.through.objects.filter(collection__in=collections)
     for collection_id, offer_id in rows.values_list("collection", "offeritem"):
         listed[collection_id].add(offer_id)
-    catalog = Catalog(documents=COLLECTION_DOCUMENTS)
-    members = {}
+    attributes = [(item.id, item.attributes) for item in items.values()]
     for collection in collections.values():
-        if collection.kind == Collection.Kind.STATIC:
-            members[collection.pk] = [item for item in items.values() if item.id in listed[collection.pk]]
-        else:
-            rule = Condition.read(collection.rule, catalog)
-            members[collection.pk] = [
-                item
-                for item in items.values()
-                if rule is not None and rule.holds(Scope(now, offer=item.attributes))
-            ]
-    return members
+        if collection.kind == Collection.Kind.RULE:
+            listed[collection.pk] = set(fitting(collection.rule, attributes, now))
+    return {
+        collection_id: [item for item in items.values() if item.id in listed[collection_id]]
+        for collection_id in collections
+    }
 
 
 def _strategy(one: SelectionStrategy, items: Sequence[Item], catalog: Catalog) -> Strategy:

@@ -30,6 +30,9 @@ from channels.models import (
 )
 from journeys import services as journeys
 from journeys.models import Journey, JourneyInstance
+from offers.decide import Ask, decide
+from offers.models import Collection, Decision, DecisionPolicy, OfferItem, Placement, SelectionStrategy
+from offers.plans import current_plan
 from profiles.models import (
     AttributeDefinition,
     Audience,
@@ -42,26 +45,29 @@ from profiles.models import (
     Source,
 )
 from tests.factories import make_configuration, make_event_type, make_profile, make_source
+from tests.offers.helpers import make_offer, make_policy, make_strategy
 
 pytestmark = pytest.mark.django_db
 
 # What each role may do at each screen: l(ook), a(dd), c(hange), d(elete). What is not named is refused. Journeys
 # and contents are changed on their canvas and in their editor, through the API; audiences and tables by their pages.
 TABLES = (Audience, Lookup, CodePool)
+OFFERS = (OfferItem, Placement, Collection, SelectionStrategy, DecisionPolicy)
 ALLOWED: dict[str, dict[type[models.Model], str]] = {
     "viewer": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
         AttributeDefinition: "l", Message: "l", Campaign: "l", Notice: "l", **dict.fromkeys(TABLES, "l"),
+        **dict.fromkeys((*OFFERS, Decision), "l"),
     },
     "marketer": {
         Journey: "la", JourneyInstance: "l", Content: "la", Profile: "l", EventType: "l",
         AttributeDefinition: "lac", Message: "l", SendHold: "l", ContactPolicy: "l", Campaign: "lac", Notice: "lac",
-        **dict.fromkeys(TABLES, "la"),
+        **dict.fromkeys(TABLES, "la"), **dict.fromkeys(OFFERS, "lac"), Decision: "l",
     },
     "approver": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
         AttributeDefinition: "l", Message: "l", SendHold: "lacd", ContactPolicy: "lacd", Campaign: "l", Notice: "l",
-        **dict.fromkeys(TABLES, "l"),
+        **dict.fromkeys(TABLES, "l"), **dict.fromkeys((*OFFERS, Decision), "l"),
     },
     "operations": {},
     "developer": {
@@ -69,6 +75,7 @@ ALLOWED: dict[str, dict[type[models.Model], str]] = {
         AttributeDefinition: "lac", Message: "l", SendHold: "l", ContactPolicy: "l", Source: "lac",
         QuarantinedEvent: "l",
         ApiKey: "lac", ChannelConfiguration: "l", Campaign: "l", Notice: "l", **dict.fromkeys(TABLES, "l"),
+        **dict.fromkeys((*OFFERS, Decision), "l"),
     },
     "privacy": {
         JourneyInstance: "l", Profile: "l", EventType: "l", AttributeDefinition: "lc", Message: "l", AuditEvent: "l",
@@ -79,6 +86,7 @@ ALLOWED: dict[str, dict[type[models.Model], str]] = {
         QuarantinedEvent: "l",
         ApiKey: "lac", ChannelConfiguration: "lac", User: "lac", Group: "lacd", AuditEvent: "l",
         Campaign: "lac", Notice: "lac", LiveView: "lacd", **dict.fromkeys(TABLES, "la"),
+        **dict.fromkeys(OFFERS, "lac"), Decision: "l",
     },
 }  # fmt: skip
 
@@ -110,7 +118,16 @@ def one_of_each() -> dict[type[models.Model], models.Model]:
     key, _secret = ApiKey.objects.create_key(name="reports")
     user = User.objects.create_user("somebody")
     audience = Audience.objects.create(key="in-the-park", name="In the park")
+    strategy = make_strategy(make_offer("sweater"))
+    policy = make_policy(strategy)
+    decide([Ask(profile.pk)], current_plan(policy.key, "hero", timezone.now()), timezone.now())
     return {
+        OfferItem: OfferItem.objects.get(),
+        Placement: Placement.objects.get(),
+        Collection: strategy.collection,
+        SelectionStrategy: strategy,
+        DecisionPolicy: policy,
+        Decision: Decision.objects.get(),
         Audience: audience,
         Lookup: Lookup.objects.create(key="rides", name="Rides", changed_at=timezone.now()),
         CodePool: CodePool.objects.create(key="sorry", name="Sorry"),

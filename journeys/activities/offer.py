@@ -14,7 +14,7 @@ from channels.shown_offers import HELD, walk_key
 from journeys.activities import registry
 from journeys.activities.base import Activity, Finding, Outcome, Place, Walk
 from offers.decide import Ask, Decided, decide, set_keys
-from offers.models import DecisionPolicy, Placement
+from offers.models import Decision, DecisionPolicy, Placement
 from offers.plans import PlanMissing, current_plan
 
 OFFERED, NOTHING = "offered", "nothing"
@@ -72,7 +72,10 @@ class Offer(Activity):
             plan = current_plan(*slot, now)
         except PlanMissing as missing:
             return Outcome(failed={walk.instance_id: str(missing) for walk in walks})
-        asks = [Ask(walk.profile_id, _context(walk)) for walk in walks]
+        asks = [
+            Ask(walk.profile_id, _context(walk), door=Decision.Door.WALK, cause_id=walk.instance_id)
+            for walk in walks
+        ]
         decided = decide(asks, plan, now, held_until=now + HELD)
         ways: dict[str, list[Walk]] = defaultdict(list)
         details = {}

@@ -125,7 +125,7 @@ def test_a_strategy_that_is_not_for_a_profile_leaves_its_offers_to_the_next() ->
     for_poor, for_rich = decide_for(poor.pk, rich.pk)
     assert (keys(for_poor), keys(for_rich)) == (["a"], ["b"])
     lost = next(one for one in for_poor.candidates if one.strategy == "gold")
-    assert lost.reason == "The strategy gold is not for this profile: profile.points > 100 was false."
+    assert lost.reason == "The strategy gold is not for this person: profile.points > 100 was false."
     assert {one.code for one in for_rich.candidates if one.strategy == "rest"} == {
         "not_needed",
         "already_weighed",
@@ -221,7 +221,7 @@ def test_a_total_cap_goes_to_the_first_and_the_others_get_the_next_best() -> Non
     decided = decide_for(*reversed(people))
     assert [keys(one) for one in decided] == [["best"], ["best"], ["second"], ["second"]]
     assert [one.profile_id for one in decided] == people[::-1]
-    assert reasons(decided[2])["best"] == "Cap reached: 2 in total, ever."
+    assert reasons(decided[2])["best"] == "Cap reached: 2 of 2 in total, ever."
     assert used() == {(cap.pk, 0): 2}
     assert keys(decide_for(people[0])[0]) == ["second"]
 
@@ -235,7 +235,7 @@ def test_a_profiles_cap_counts_days_in_its_zone() -> None:
     person, other = make_profile().pk, make_profile().pk
     assert keys(decide_for(person)[0]) == ["a"]
     (again,) = decide_for(person)
-    assert (keys(again), reasons(again)) == ([], {"a": "Cap reached: 1 per profile, a day."})
+    assert (keys(again), reasons(again)) == ([], {"a": "Cap reached: 1 of 1 per person, a day."})
     assert keys(decide_for(other)[0]) == ["a"]
     (before_midnight,) = decide([Ask(person)], plan(), NOW - timedelta(hours=2))
     assert before_midnight is not None
@@ -263,7 +263,7 @@ def test_a_cap_filled_at_the_same_moment_sends_people_to_the_next_best(
     monkeypatch.setattr(capping, "read_used", read_and_be_overtaken)
     decided = decide_for(*(make_profile().pk for _ in range(3)))
     assert [keys(one) for one in decided] == [["best"], ["second"], ["second"]]
-    assert reasons(decided[1])["best"] == "Cap reached: 3 in total, ever."
+    assert reasons(decided[1])["best"] == "Cap reached: 3 of 3 in total, ever."
     assert used() == {(cap.pk, 0): 3}
 
 

@@ -1,0 +1,59 @@
+"""Where things of this room are used: by each other, and by what rooms above register for policies and placements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from django.db.models import Model, Q
+from django.urls import reverse
+
+from ajo.lib.usage import Finders, Use
+from offers.models import (
+    Collection,
+    DecisionPolicy,
+    OfferItem,
+    Placement,
+    SelectionStrategy,
+)
+
+policies, placements = Finders(), Finders()
+"""Those who know which contents and journeys name a policy or a placement, by key."""
+messages, walks = Finders(), Finders()
+"""Those who know which messages show a decision, by its id, and of which journey an instance is, by its id."""
+
+
+def uses_of_offer(offer: OfferItem) -> list[Use]:
+    """The lists that it stands in, and the policies whose fallback it is."""
+    return list(
+        chain(
+            _pages(Collection.objects.filter(offers=offer)),
+            _pages(DecisionPolicy.objects.filter(fallback=offer)),
+        )
+    )
+
+
+def uses_of_collection(collection: Collection) -> list[Use]:
+    return list(_pages(SelectionStrategy.objects.filter(collection=collection)))
+
+
+def uses_of_strategy(strategy: SelectionStrategy) -> list[Use]:
+    return list(_pages(DecisionPolicy.objects.filter(Q(places__strategy=strategy)).distinct()))
+
+
+def uses_of_policy(policy: DecisionPolicy) -> list[Use]:
+    return policies.uses_of([policy.key]).get(policy.key, [])
+
+
+def uses_of_placement(placement: Placement) -> list[Use]:
+    return placements.uses_of([placement.key]).get(placement.key, [])
+
+
+def page_of(thing: Model) -> str:
+    """The address of its page."""
+    return reverse(f"admin:offers_{thing._meta.model_name}_change", args=[thing.pk])
+
+
+def _pages(things: object) -> Iterator[Use]:
+    for thing in things:  # type: ignore[attr-defined]
+        yield Use(thing.name, page_of(thing))
