@@ -4,6 +4,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 LOCK := requirements.lock
 STAMP := $(VENV)/installed
+# Each worker has a database server of its own. The tests of a file stay together: they share what is costly to start.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -51,13 +53,13 @@ reset: setup
 test: test-unit test-fuzz test-browser test-faults
 
 test-unit: setup
-	$(PY) -m pytest -m "not browser and not faults and not long and not fuzz"
+	$(PY) -m pytest $(SIDE_BY_SIDE) -m "not browser and not faults and not long and not fuzz"
 
 test-fuzz: setup
 	$(PY) -m pytest -m "fuzz and not long"
 
 test-browser: setup
-	$(PY) -m pytest -m "browser and not long"
+	$(PY) -m pytest $(SIDE_BY_SIDE) -m "browser and not long"
 
 test-faults: setup
 	$(PY) -m pytest -m "faults and not long"

@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -19,14 +18,15 @@ from ajo.runtime.postgres import DURABLE, THROWAWAY, Postgres
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+    from pytest_django import DjangoDbBlocker
 
 _SESSIONS = paths.REPOSITORY / ".ajo" / "test"
 _session_dir = _SESSIONS / str(os.getpid())
 _cluster: Postgres | None = None
 
 
-def pytest_configure() -> None:
-    """Start the throw-away cluster and point Django at it."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the throw-away cluster and point Django at it; with several workers each has its own."""
     sys.addaudithook(_refuse_foreign_hosts)
     # An example's time says how busy the machine is, not whether the code is right.
     hypothesis.settings.register_profile("untimed", deadline=None)
@@ -34,6 +34,8 @@ def pytest_configure() -> None:
     _sweep_dead_sessions()
     # Nothing that a test starts may read or write the files of a product running in this checkout.
     os.environ["AJO_HOME"] = str(_session_dir / "home")
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # this process only hands tests out
     _use_database(os.environ.get("TEST_DATABASE_URL") or _start_cluster())
 
 
@@ -72,6 +74,8 @@ def _use_database(url: str) -> None:
     os.environ["DATABASE_URL"] = url
     settings.DATABASES["default"].update(database(url))
     settings.CELERY_BROKER_URL = "memory://"  # a test that rings must not wake somebody's real workers
+    # The product's hash costs a third of a second for each password, which is its purpose and no test's.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def _refuse_foreign_hosts(event: str, arguments: tuple[Any, ...]) -> None:
@@ -123,17 +127,17 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _rows_of_migrations(django_db_setup: None) -> Iterator[None]:
-    """A transactional test empties every table when it is over, also of the rows that migrations made."""
-    from django.apps import apps
-    from django.db.models.signals import post_migrate
+def _ground(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """After a test that commits, the database holds what it held before the first one."""
+    from django.test import TransactionTestCase
 
-    def restore(**kwargs: Any) -> None:
-        import_module("profiles.migrations.0003_identity_namespaces").add(apps, None)
+    from tests.ground import Ground
 
-    post_migrate.connect(restore, sender=apps.get_app_config("profiles"))
-    yield
-    post_migrate.disconnect(restore, sender=apps.get_app_config("profiles"))
+    with django_db_blocker.unblock():
+        ground = Ground()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: ground.restore())
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -210,9 +210,10 @@ class Outbox(RuleBasedStateMachine):
 
     @invariant()
     def final_states_are_final_and_have_no_due_row(self) -> None:
+        due = set(MessageDue.objects.values_list("pk", flat=True))
         for pk, state in Message.objects.values_list("pk", "state"):
             assert self.final.get(pk, state) == state
-            assert MessageDue.objects.filter(pk=pk).exists() == (state in OPEN)
+            assert (pk in due) == (state in OPEN)
             if state not in OPEN:
                 self.final[pk] = state
 
