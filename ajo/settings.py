@@ -395,6 +395,21 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600.0},
     },
+    "old sign-ins": {
+        "task": "ajo.core.tasks.purge_sign_ins",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
+    "old decisions": {
+        "task": "offers.tasks.forget_decisions",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
+    "old decisions of messages": {
+        "task": "channels.tasks.forget_shown_offers",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
 }
 
 # --- the product ---------------------------------------------------------------------------------------------
@@ -409,6 +424,8 @@ AJO_INGEST_QUEUE = envint(
     "AJO_INGEST_QUEUE", 20_000
 )  # events that may wait in one process before it answers 429
 AJO_EVENT_KEY_DAYS = max(7, envint("AJO_EVENT_KEY_DAYS", 14))  # how long a repeated message id is recognised
+# Links of offers in messages lead on for as long, and a message may hold a cap for thirty days.
+AJO_DECISION_DAYS = max(60, envint("AJO_DECISION_DAYS", 365))
 AJO_MAX_HOPS = 5  # a reaction to a reaction … stops here
 AJO_SEND_LEASE_SECONDS = envint("AJO_SEND_LEASE_SECONDS", 120)  # at least 3 × the provider's time-out
 AJO_SEND_RESERVATION_SECONDS = envint("AJO_SEND_RESERVATION_SECONDS", 120)

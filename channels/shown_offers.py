@@ -16,10 +16,10 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from ajo.lib import sql
+from ajo.lib import purging, sql
 from channels.models import CauseKind, Message
 from channels.reaching import Slot
-from offers import outcomes
+from offers import forgetting, outcomes
 from offers.decide import Ask, Decided, decide, decisions_of, key_of, recall, simulate
 from offers.models import Decision, DecisionOutcome
 from offers.outcomes import Taken
@@ -171,6 +171,11 @@ def settle(now: datetime, limit: int = SETTLED_AT_ONCE) -> int:
         outcomes.note_shown(shown[True], now)
         outcomes.note_not_shown(shown[False])
     return len(message_ids)
+
+
+def forget(now: datetime) -> int:
+    """Delete what old messages showed, before the decisions go; returns how many rows."""
+    return purging.purge_pages("message_decision", "decision_id < %s", [forgetting.named_floor(now)], now)
 
 
 def consume(events: Sequence[StreamEvent], now: datetime) -> None:

@@ -69,6 +69,13 @@ def settle_offers() -> None:
             doorbell.ring(settle_offers.name)
 
 
+@shared_task(ignore_result=True)
+def forget_shown_offers() -> None:
+    """Which decision old messages showed."""
+    with sql.outage_in_a_line(logger):
+        shown_offers.forget(_now())
+
+
 def _now() -> datetime:
     with sql.cursor() as cur:
         return sql.database_now(cur)

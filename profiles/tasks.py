@@ -38,4 +38,6 @@ def make_partitions() -> None:
 
 @shared_task(ignore_result=True)
 def purge_event_keys() -> None:
-    keys.purge(timezone.now())
+    now = timezone.now()
+    keys.purge(now)
+    keys.purge_batches(now)

@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import pytest
 from axes.models import AccessAttempt
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
+from ajo.core import tasks
 from ajo.core.models import AuditEvent, User
 
 pytestmark = pytest.mark.django_db
@@ -100,3 +102,15 @@ def test_a_short_password_is_refused(client: Client, ada: User) -> None:
         {"old_password": PASSWORD, "new_password1": "short-one", "new_password2": "short-one"},
     )
     assert "at least 12 characters" in answer.content.decode()
+
+
+def test_what_is_over_is_forgotten(client: Client, ada: User) -> None:
+    """Sessions that nobody can use any more, and wrong passwords that lock nobody."""
+    for name, days in (("over", -1), ("open", 1)):
+        Session.objects.create(session_key=name, expire_date=timezone.now() + timedelta(days=days))
+    try_password(client, "wrong", address="198.51.100.1")
+    AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(days=2))
+    try_password(client, "wrong", address="198.51.100.2")
+    tasks.purge_sign_ins()
+    assert Session.objects.get().session_key == "open"
+    assert AccessAttempt.objects.get().ip_address == "198.51.100.2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from profiles.stream import step
 from tests.api.support import client_with, problem
 from tests.channels.test_channels import make_device
 from tests.factories import NOW, make_configuration, make_profile
+from tests.journeys.races import start
 from tests.profiles.store import Call, identify, store, track
 from tests.support import count_statements
 
@@ -103,6 +105,17 @@ def test_devices_cost_one_statement_however_many_they_are() -> None:
 
     assert statements(1) == statements(40) == 1
     assert Device.objects.count() == 41
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_that_tell_of_the_same_devices_do_not_wait_in_a_circle() -> None:
+    ada = make_profile().pk
+    told = [Registration(ada, "fcm", f"token-{n}", NOW) for n in range(500)]
+    with ThreadPoolExecutor(8) as pool:
+        running = [start(pool, devices.register, told[:: 1 if n % 2 else -1]) for n in range(8)]
+        for one in running:
+            one.result(30)
+    assert Device.objects.filter(profile=ada).count() == 500
 
 
 # --- API -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from channels import tasks as channels_tasks
 from offers import tasks
 from offers.decide import Ask, decide
 from offers.models import CapCounter, CapHold
@@ -27,3 +28,9 @@ def test_expired_caps_are_given_back_and_others_stay() -> None:
     tasks.release_expired_caps()
     assert CapCounter.objects.get(rule=cap).n == 1
     assert CapHold.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_forgetting_in_an_empty_installation_does_nothing() -> None:
+    tasks.forget_decisions()
+    channels_tasks.forget_shown_offers()
