@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from django.conf import settings
 
-from ajo.lib import sql
+from ajo.lib import arrays, sql
 from journeys.activities.base import Park, Wake, Walk
 from journeys.models import ReEntry
 from journeys.plans import EntryRule, Versions, read_versions
@@ -59,7 +59,8 @@ def consume(events: Sequence[StreamEvent], now: datetime) -> None:
     The profiles of the events are locked by the caller, in whose transaction this happens; their events come in the
     order in which they count. A number of statements that depends on neither their number nor that of the people.
     """
-    events = [event for event in events if event.hops < settings.AJO_MAX_HOPS]
+    limit = settings.AJO_MAX_HOPS
+    events = [event for event in events if event.hops < limit]
     if not events:
         return
     with sql.cursor() as cur:
@@ -123,9 +124,8 @@ class _Waits:
         """(profile, version with exits) → what waits there."""
         self._claimed: list[int] = []
         pairs = list({(event.profile_id, event.event_type_id): None for event in events})
-        cur.execute(
-            READ_WAITS, [[pair[0] for pair in pairs], [pair[1] for pair in pairs], list(versions.running)]
-        )
+        profile_ids, types = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        cur.execute(READ_WAITS, [arrays.int8(profile_ids), arrays.int4(types), list(versions.running)])
         self.add(map(_stored, cur))
         leaving = {
             (event.profile_id, version.journey_id, version.id): None
@@ -220,15 +220,17 @@ class _Doors:
     """Who may enter where, kept up to date while the batch is walked."""
 
     def __init__(self, cur: psycopg.Cursor[Any], events: Sequence[StreamEvent], versions: Versions) -> None:
+        self._opening = versions.entered_by.keys()
         self._rules = {
             event.id: rules
             for event in events
-            if (rules := _admitting(event, versions.entered_by.get(event.event_type_id, ())))
+            if event.event_type_id in self._opening
+            and (rules := _admitting(event, versions.entered_by[event.event_type_id]))
         }
         asking: dict[tuple[int, int], list[str]] = defaultdict(
             list
         )  # (profile, journey) → the rule, once per event
-        for event in events:
+        for event in events if self._rules else ():
             for rule in self._rules.get(event.id, ()):
                 asking[event.profile_id, rule.version.journey_id].append(rule.re_entry)
         self._histories: dict[tuple[int, int], _History] = {}
@@ -249,6 +251,8 @@ class _Doors:
         """The walks that these events (at most one of each profile) begin, at the entries of their versions."""
         groups: dict[tuple[int, str], list[Walk]] = defaultdict(list)
         for event in events:
+            if event.event_type_id not in self._opening:
+                continue
             for rule in self._rules.get(event.id, ()):
                 if walk := self._enter(event, rule, passage):
                     groups[rule.version.id, rule.version.plan.entry].append(walk)

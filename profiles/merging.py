@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from ajo.lib import arrays
 from profiles.attributes import Attributes
 from profiles.rollup import MAX_TOTAL
 
@@ -109,7 +110,7 @@ def read_attributes(cur: psycopg.Cursor[Any], profile_ids: set[int]) -> dict[int
     cur.execute(
         "SELECT id, attributes::text AS attributes, attribute_times::text AS times"
         " FROM profile WHERE id = ANY(%b::bigint[])",
-        [sorted(profile_ids)],
+        [arrays.int8(sorted(profile_ids))],
     )
     return {profile_id: Attributes.parse(values, times) for profile_id, values, times in cur}
 
@@ -123,5 +124,9 @@ def write_attributes(cur: psycopg.Cursor[Any], documents: dict[int, Attributes])
     cur.execute(
         "UPDATE profile p SET attributes = t.attributes::jsonb, attribute_times = t.times::jsonb"
         " FROM unnest(%b::bigint[], %b::text[], %b::text[]) AS t(id, attributes, times) WHERE p.id = t.id",
-        [changed, [values for values, _ in dumped], [times for _, times in dumped]],
+        [
+            arrays.int8(changed),
+            arrays.text([values for values, _ in dumped]),
+            arrays.text([times for _, times in dumped]),
+        ],
     )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import psycopg
 from django.conf import settings
 
+from ajo.lib import arrays
 from profiles import own_events
 from profiles.audiences import ENTERED, LEFT
 from profiles.audiences.rules import Rule, compile_rule
@@ -175,7 +176,9 @@ def evaluate(
         part = rules[first : first + AT_ONCE]
         text, params = _statement([rule for _, rule in part], catalog, now)
         audience_ids = [audience_id for audience_id, _ in part]
-        cur.execute(text, {**params, "profile_ids": ids, "audience_ids": audience_ids, "now": now})
+        cur.execute(
+            text, {**params, "profile_ids": arrays.int8(ids), "audience_ids": audience_ids, "now": now}
+        )
         deltas += map(Delta._make, cur.fetchall())
     return deltas
 

@@ -13,10 +13,9 @@ from django.db import DatabaseError
 from django.db import connection as django_connection
 from django.utils import timezone
 
-from ajo.lib import doorbell
+from ajo.lib import arrays, doorbell
 from ajo.lib.ids import uuid7
 from ajo.lib.pool import HotPool, Unavailable, in_words
-from profiles.ingest import arrays
 from profiles.ingest.decode import Event
 from profiles.partitions import ensure_partitions
 

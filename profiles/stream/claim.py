@@ -51,8 +51,11 @@ RETURNING b.id, b.state
 # Waits: a neighbour that chooses locks for a moment also what it then leaves. Who finds a batch in work waits for its
 # end and then finds nothing.
 # Sharing the lock of audiences, the transaction sees each one that is active when the profiles it makes can be seen.
+# The commit need not wait for the disk: lost in a power cut, the batches wait again. Whatever goes out because of it is
+# fenced by a commit that does wait, and what was committed before is on disk then, too.
 _OWN = """
-WITH shared AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(hashtext('ajo audiences')))
+WITH shared AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock_shared(hashtext('ajo audiences')), set_config('synchronous_commit', 'off', true))
 SELECT b.id, b.n, b.first_id, b.last_id, b.received_at, clock_timestamp() AS now
 FROM shared, profiles_ingestbatch b WHERE b.id = ANY(%b::bigint[]) AND b.state = 0 ORDER BY b.id FOR NO KEY UPDATE OF b
 """

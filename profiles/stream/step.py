@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -24,8 +23,9 @@ import psycopg
 from django.conf import settings
 from django.db import Error as DjangoDatabaseError
 from django.db import transaction
+from psycopg.rows import tuple_row
 
-from ajo.lib import sql
+from ajo.lib import arrays, sql
 from profiles import consumers, own_events
 from profiles.attributes import (
     Traits,
@@ -59,6 +59,7 @@ TRIES = 3
 """How often a transaction that lost a deadlock runs again at once."""
 
 _NEVER = -(2**62)
+_IDENTIFY, _ALIAS = EventKind.IDENTIFY.value, EventKind.ALIAS.value
 
 # OFFSET 0 keeps it a loop over the batches with one index range each; joined freely, a large table would be read whole.
 _READ = """
@@ -74,20 +75,20 @@ _LOOK_UP = """
 SELECT i.namespace_id, i.value, i.profile_id,
        t.ask = 1 AND EXISTS (
            SELECT 1 FROM identity u WHERE u.profile_id = i.profile_id AND u.namespace_id = 1) AS is_known
-FROM unnest(%s::smallint[], %b::text[], %s::int[]) AS t(namespace_id, value, ask)
+FROM unnest(%b::smallint[], %b::text[], %b::int[]) AS t(namespace_id, value, ask)
 JOIN identity i ON i.namespace_id = t.namespace_id AND i.value = t.value
 """
 _MAKE = "INSERT INTO profile (created_at) SELECT %b FROM generate_series(1, %b) RETURNING id"
 _ATTACH = """
 INSERT INTO identity (namespace_id, value, profile_id)
-SELECT * FROM unnest(%s::smallint[], %b::text[], %s::bigint[])
+SELECT * FROM unnest(%b::smallint[], %b::text[], %b::bigint[])
 ON CONFLICT (namespace_id, value) DO NOTHING RETURNING namespace_id, value
 """
 # Locks, and tells which of the locked profiles the context may still teach something: those whose times are below the
 # highest that the batch brings. In this order: what stands outside the CTE runs once all locks are held.
 _LOCK = """
 WITH held AS MATERIALIZED (
-    SELECT id, attribute_times FROM profile WHERE id = ANY(%(ids)s::bigint[]) AND merged_into IS NULL
+    SELECT id, attribute_times FROM profile WHERE id = ANY(%(ids)b::bigint[]) AND merged_into IS NULL
     ORDER BY id FOR NO KEY UPDATE)
 SELECT count(*) AS held, array_agg(id) FILTER (
     WHERE coalesce((attribute_times->>'time_zone')::bigint, %(never)b) < %(zone)b
@@ -99,7 +100,7 @@ SELECT 1 FROM identity WHERE profile_id = ANY(%b::bigint[]) AND namespace_id = 1
 """
 _HISTORY = """
 WITH happened AS MATERIALIZED (
-    SELECT * FROM unnest(%(profile_ids)s::bigint[], %(types)s::bigint[], %(times)b::timestamptz[], %(ids)b::uuid[],
+    SELECT * FROM unnest(%(profile_ids)b::bigint[], %(types)b::bigint[], %(times)b::timestamptz[], %(ids)b::uuid[],
         %(amounts)s::numeric[]) AS t(profile_id, event_type_id, occurred_at, event_id, amount)),
 history AS (
     INSERT INTO profile_event (profile_id, event_type_id, occurred_at, event_id)
@@ -147,7 +148,6 @@ class Sighting:
     traits: Traits | None = None
     contacts: Sequence[Key] = ()
     context: Traits | None = None
-    context_at: int = 0
     named_profile_id: int | None = None
     """Whom an event of our own is about; it has no ids of a client."""
 
@@ -163,6 +163,8 @@ class Resolution(NamedTuple):
     """Profiles to which the context may be news."""
     made: list[int]
     """Those that are new."""
+    happened: dict[str, Any]
+    """What _HISTORY is told of the sightings, but not of whom."""
 
 
 class TooManyRefusals(Exception):
@@ -313,15 +315,13 @@ def _sighting(row: Row, received_at: datetime) -> Sighting:
         raise UnusableIdentifier(
             "The event names nobody: neither its userId nor its anonymousId can be used."
         )
-    if row.kind == EventKind.IDENTIFY:
+    if row.kind == _IDENTIFY:
         sighting.traits = read_traits(row.properties)
         sighting.contacts = read_contacts(sighting.traits)
-    elif row.kind == EventKind.ALIAS:
+    elif row.kind == _ALIAS:
         previous_id = _previous_decoder.decode(row.properties).previousId
         sighting.previous_id = clean_id(None if previous_id is None else str(previous_id))
-    if context := read_context(row.time_zone, row.locale):
-        sighting.context = context
-        sighting.context_at = context_time(row.occurred_at)
+    sighting.context = read_context(row.time_zone, row.locale)
     return sighting
 
 
@@ -357,10 +357,12 @@ def _settle(
         with suppress(PeopleMoved), transaction.atomic():
             people = _resolve(cur, sightings, now)
             merge_profiles(cur, people.merges, now)
-            notes = _write_attributes(cur, sightings, people)
-            events = [_event(*pair) for pair in zip(sightings, people.profile_ids, strict=True)]
-            _write_history(cur, events)
-            audiences.react(cur, _news(sightings, events, people), now)
+            with cur.connection.pipeline():  # the server writes while we prepare what follows
+                notes = _write_attributes(cur, sightings, people)
+                _write_history(cur, people)
+                events = [_event(*pair) for pair in zip(sightings, people.profile_ids, strict=True)]
+                news = _news(sightings, events, people)
+            audiences.react(cur, news, now)
             for row, note in notes:
                 refusals.note("attributes", row, note)
             return events
@@ -371,7 +373,7 @@ def _settle(
 
 def _resolve(cur: psycopg.Cursor[Any], sightings: Sequence[Sighting], now: datetime) -> Resolution:
     """Make the profiles that are new, lock those that are not."""
-    persons = _look_up(cur, sightings)
+    persons = _look_up(sightings)
     living = _living(sightings)
     nodes = [
         persons.place(s.user_id, s.anonymous_id, s.previous_id)
@@ -394,9 +396,13 @@ def _resolve(cur: psycopg.Cursor[Any], sightings: Sequence[Sighting], now: datet
 
     to_lock = sorted({*profile_ids, *(loser for loser, _ in persons.merges)}.difference(made.values()))
     curious = list(made.values())
-    if to_lock:
+    if not to_lock:
+        happened = _happened(sightings)
+    else:
         zone, locale = _context_times(sightings)
-        cur.execute(_LOCK, {"ids": _array(to_lock), "zone": zone, "locale": locale, "never": _NEVER})
+        with cur.connection.pipeline():  # the server locks while we prepare what is written then
+            cur.execute(_LOCK, {"ids": arrays.int8(to_lock), "zone": zone, "locale": locale, "never": _NEVER})
+            happened = _happened(sightings)
         locked = cur.fetchone()
         if locked is None or locked.held != len(to_lock):
             raise PeopleMoved
@@ -406,7 +412,7 @@ def _resolve(cur: psycopg.Cursor[Any], sightings: Sequence[Sighting], now: datet
         cur.execute(_KNOWN, [sorted(persons.assumed_anonymous), mine])
         if cur.fetchone():
             raise PeopleMoved
-    return Resolution(profile_ids, persons.merges, set(curious), list(made.values()))
+    return Resolution(profile_ids, persons.merges, set(curious), list(made.values()), happened)
 
 
 def _living(sightings: Iterable[Sighting]) -> dict[int, int]:
@@ -419,18 +425,20 @@ def _living(sightings: Iterable[Sighting]) -> dict[int, int]:
 
 
 def _context_times(sightings: Iterable[Sighting]) -> tuple[int, int]:
-    """The highest times that these events bring for the time zone and the locale."""
-    zone = locale = _NEVER
+    """The highest times that these events bring for the time zone and the locale: those of the earliest."""
+    earliest: dict[str, datetime] = {}
     for sighting in sightings:
-        if context := sighting.context:
-            if "time_zone" in context:
-                zone = max(zone, sighting.context_at)
-            if "locale" in context:
-                locale = max(locale, sighting.context_at)
+        for key in sighting.context or ():
+            at = sighting.row.occurred_at
+            if key not in earliest or at < earliest[key]:
+                earliest[key] = at
+    zone, locale = (
+        context_time(earliest[key]) if key in earliest else _NEVER for key in ("time_zone", "locale")
+    )
     return zone, locale
 
 
-def _look_up(cur: psycopg.Cursor[Any], sightings: Iterable[Sighting]) -> Persons:
+def _look_up(sightings: Iterable[Sighting]) -> Persons:
     wanted: dict[Key, bool] = {}  # identity → must we know whether its profile has a user id?
     for sighting in sightings:
         if sighting.user_id is not None:
@@ -444,19 +452,17 @@ def _look_up(cur: psycopg.Cursor[Any], sightings: Iterable[Sighting]) -> Persons
         for key in sighting.contacts:
             wanted.setdefault(key, False)
     keys = sorted(wanted)
-    cur.execute(
-        _LOOK_UP,
-        [
-            _array(namespace for namespace, _ in keys),
-            [value for _, value in keys],
-            _array(int(wanted[key]) for key in keys),
-        ],
-    )
+    columns = [
+        arrays.int2([namespace for namespace, _ in keys]),
+        arrays.text([value for _, value in keys]),
+        arrays.int4([wanted[key] for key in keys]),
+    ]
     owners, known = {}, set()
-    for namespace, value, profile_id, is_known in cur.fetchall():
-        owners[namespace, value] = profile_id
-        if is_known:
-            known.add(profile_id)
+    with sql.cursor(tuple_row) as rows:
+        for namespace, value, profile_id, is_known in rows.execute(_LOOK_UP, columns).fetchall():
+            owners[namespace, value] = profile_id
+            if is_known:
+                known.add(profile_id)
     return Persons(owners, known)
 
 
@@ -468,9 +474,9 @@ def _attach(cur: psycopg.Cursor[Any], attached: dict[Key, int]) -> None:
     cur.execute(
         _ATTACH,
         [
-            _array(namespace for namespace, _ in keys),
-            [value for _, value in keys],
-            _array(attached[key] for key in keys),
+            arrays.int2([namespace for namespace, _ in keys]),
+            arrays.text([value for _, value in keys]),
+            arrays.int8([attached[key] for key in keys]),
         ],
     )
     lost = attached.keys() - {(namespace, value) for namespace, value in cur.fetchall()}
@@ -490,7 +496,8 @@ def _write_attributes(
         if sighting.traits:
             changes.append((profile_id, sighting.traits, trait_time(sighting.row.occurred_at), sighting.row))
         if sighting.context and profile_id in people.curious:
-            changes.append((profile_id, sighting.context, sighting.context_at, sighting.row))
+            at = context_time(sighting.row.occurred_at)
+            changes.append((profile_id, sighting.context, at, sighting.row))
     if not changes:
         return []
     notes = []
@@ -512,32 +519,33 @@ def _refused(keys: Sequence[str]) -> str:
 def _event(sighting: Sighting, profile_id: int) -> StreamEvent:
     row = sighting.row
     return StreamEvent(
-        id=row.id,
-        batch_id=row.batch_id,
-        source_id=row.source_id,
-        event_type_id=row.event_type_id,
-        kind=row.kind,
-        hops=row.hops,
-        occurred_at=row.occurred_at,
-        received_at=sighting.received_at,
-        profile_id=profile_id,
-        properties=row.properties,
-        device=row.device,
+        row.id,
+        row.batch_id,
+        row.source_id,
+        row.event_type_id,
+        row.kind,
+        row.hops,
+        row.occurred_at,
+        sighting.received_at,
+        profile_id,
+        row.properties,
+        row.device,
     )
 
 
-def _write_history(cur: psycopg.Cursor[Any], events: Sequence[StreamEvent]) -> None:
-    cur.execute(
-        _HISTORY,
-        {
-            "profile_ids": _array(event.profile_id for event in events),
-            "types": _array(event.event_type_id for event in events),
-            "times": [event.occurred_at for event in events],
-            "ids": [event.id for event in events],
-            "amounts": _array(amount(event.properties) for event in events),
-            "most": MAX_TOTAL,
-        },
-    )
+def _write_history(cur: psycopg.Cursor[Any], people: Resolution) -> None:
+    cur.execute(_HISTORY, {"profile_ids": arrays.int8(people.profile_ids), **people.happened})
+
+
+def _happened(sightings: Sequence[Sighting]) -> dict[str, Any]:
+    rows = [sighting.row for sighting in sightings]
+    return {
+        "types": arrays.int8([row.event_type_id for row in rows]),
+        "times": arrays.timestamptz([row.occurred_at for row in rows]),
+        "ids": arrays.uuid([row.id for row in rows]),
+        "amounts": f"{{{','.join([str(amount(row.properties)) for row in rows])}}}",
+        "most": MAX_TOTAL,
+    }
 
 
 def _news(sightings: Sequence[Sighting], events: Sequence[StreamEvent], people: Resolution) -> audiences.News:
@@ -562,14 +570,10 @@ def _news(sightings: Sequence[Sighting], events: Sequence[StreamEvent], people: 
     )
 
 
-def _array(numbers: Iterable[int | Decimal]) -> str:
-    """An array of numbers in PostgreSQL's text form: psycopg encodes lists item by item in Python, ten times slower."""
-    return f"{{{','.join(map(str, numbers))}}}"
-
-
 def _hand_up(events: Sequence[StreamEvent], now: datetime, refusals: Refusals) -> None:
     """Give the events to the consumers, each under a savepoint; small batches share one first."""
-    below_limit = [event for event in events if event.hops < settings.AJO_MAX_HOPS]
+    limit = settings.AJO_MAX_HOPS
+    below_limit = [event for event in events if event.hops < limit]
     listening = [
         (name, consume, heard)
         for name, consume in consumers.registered()

@@ -180,11 +180,18 @@ def test_a_deadlock_runs_again_at_once(listener: Listener) -> None:
 def test_an_event_that_the_step_cannot_take_is_quarantined(monkeypatch: pytest.MonkeyPatch) -> None:
     write = step._write_history
 
-    def refuse(cur: Any, events: Sequence[StreamEvent]) -> None:
-        write(cur, events)
-        if any("bad" in event.properties for event in events):
+    happened = step._happened
+
+    def know_bad(sightings: Sequence[step.Sighting]) -> dict[str, Any]:
+        return {**happened(sightings), "bad": any("bad" in each.row.properties for each in sightings)}
+
+    def refuse(cur: Any, people: step.Resolution) -> None:
+        is_bad = people.happened.pop("bad")
+        write(cur, people)
+        if is_bad:
             raise IntegrityError("planted") from CheckViolation("planted")
 
+    monkeypatch.setattr(step, "_happened", know_bad)
     monkeypatch.setattr(step, "_write_history", refuse)
     store(*some(20, bad=[3, 9]))
     # A violation without a constraint's name is a missing partition: the operator's matter, not the event's.
@@ -192,9 +199,10 @@ def test_an_event_that_the_step_cannot_take_is_quarantined(monkeypatch: pytest.M
         take_batch()
     assert states() == [(State.WAITING, 0)]
 
-    def refuse_value(cur: Any, events: Sequence[StreamEvent]) -> None:
-        write(cur, events)
-        if any("bad" in event.properties for event in events):
+    def refuse_value(cur: Any, people: step.Resolution) -> None:
+        is_bad = people.happened.pop("bad")
+        write(cur, people)
+        if is_bad:
             cur.execute("SELECT 1 / 0")
 
     monkeypatch.setattr(step, "_write_history", refuse_value)

@@ -6,8 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from ajo.lib import sql
-from profiles.ingest import arrays
+from ajo.lib import arrays, sql
 
 AT = datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
 
@@ -24,6 +23,8 @@ AT = datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
         (arrays.hash16, "bytea", [b"\0" * 16, bytes(range(16))]),
         (arrays.text, "text", [None, "", "Grüße 😀", "x" * 100_000]),
         (arrays.text, "text", [None]),
+        (arrays.int8, "bigint", []),
+        (arrays.text, "text", []),
     ],
 )
 def test_postgresql_reads_what_was_written(build: Any, type_name: str, values: list[Any]) -> None:
