@@ -33,6 +33,7 @@ FILTERS: dict[str, tuple[Any, frozenset[Kind]]] = {
     "events": (_("Events"), frozenset({Kind.EVENT})),
     "journeys": (_("Journeys"), frozenset({Kind.JOURNEY})),
     "messages": (_("Messages"), frozenset({Kind.MESSAGE})),
+    "offers": (_("Offers"), frozenset({Kind.DECISION})),
 }
 
 

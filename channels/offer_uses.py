@@ -8,10 +8,11 @@ from uuid import UUID
 
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from ajo.lib import sql
 from ajo.lib.usage import Use
-from channels.models import ContentVersion, Variant
+from channels.models import ContentVersion, Message, Variant
 from channels.reaching import Slot
 
 _TAG = re.compile(
@@ -25,6 +26,14 @@ JOIN message_decision s ON s.message_id = m.id AND s.decision_id = d.id
 JOIN channels_variant v ON v.id = m.variant_id JOIN channels_contentversion cv ON cv.id = v.version_id
 JOIN channels_content c ON c.id = cv.content_id
 WHERE d.id = ANY(%b::uuid[]) ORDER BY m.id
+"""
+
+_DECISIONS = """
+SELECT d.id, (
+    SELECT string_agg(o.name, ', ' ORDER BY chosen.place) FROM unnest(d.offers) WITH ORDINALITY AS chosen(id, place)
+    JOIN offers_offeritem o ON o.id = chosen.id
+) AS names
+FROM message_decision s JOIN decision d ON d.id = s.decision_id WHERE s.message_id = %s ORDER BY s.number
 """
 
 
@@ -47,6 +56,16 @@ def messages_of(decision_ids: Iterable[str]) -> Mapping[str, list[Use]]:
             url = reverse("admin:channels_message_change", args=[row.id])
             found.setdefault(str(row.decision_id), []).append(Use(row.name, url))
     return found
+
+
+def decisions_of(message: Message) -> list[Use]:
+    """The decisions that a message shows, named by what they chose; one statement."""
+    with sql.cursor() as cur:
+        cur.execute(_DECISIONS, [message.pk])
+        return [
+            Use(row.names or gettext("nothing"), reverse("admin:offers_decision_change", args=[row.id]))
+            for row in cur
+        ]
 
 
 def _by_key(keys: set[str], part: int) -> dict[str, list[Use]]:

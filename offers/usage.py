@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 
 from django.db.models import Model, Q
 from django.urls import reverse
@@ -24,13 +23,8 @@ messages, walks = Finders(), Finders()
 
 
 def uses_of_offer(offer: OfferItem) -> list[Use]:
-    """The lists that it stands in, and the policies whose fallback it is."""
-    return list(
-        chain(
-            _pages(Collection.objects.filter(offers=offer)),
-            _pages(DecisionPolicy.objects.filter(fallback=offer)),
-        )
-    )
+    """The policies whose fallback it is; the collections that it is in, their rules tell."""
+    return list(_pages(DecisionPolicy.objects.filter(fallback=offer)))
 
 
 def uses_of_collection(collection: Collection) -> list[Use]:

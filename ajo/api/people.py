@@ -53,6 +53,7 @@ class EntrySerializer(serializers.Serializer[Any]):
     instance_id = IdField(allow_null=True)
     journey_key = serializers.CharField(allow_null=True)
     message_id = IdField(allow_null=True)
+    decision_id = serializers.UUIDField(allow_null=True)
     data = serializers.JSONField(allow_null=True, help_text="The event as it came.")
 
 

@@ -1,8 +1,8 @@
 """Reads a page of a timeline: a constant number of statements, whatever the person did.
 
 Entries stand in one order, by (at, group, a, b, c): at one moment, the cause is older than its effect. A profile
-begins, an event comes, a walk steps and writes a message. Each statement reads the newest rows of its own table below
-the cursor; the page is the newest of all of them.
+begins, an event comes, an offer is chosen, a walk steps and writes a message. Each statement reads the newest rows of
+its own table below the cursor; the page is the newest of all of them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MOST = 200
 Position = tuple[int, int, int, int, int]
 """(microseconds since 1970, group, a, b, c); greater is newer."""
 
-_BEGINNING, _EVENT, _WALK, _CONSENT = range(4)
+_BEGINNING, _EVENT, _DECISION, _WALK, _CONSENT = range(5)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
 _MOST_INT = 2**63 - 1
@@ -146,6 +146,17 @@ LEFT JOIN campaign ON campaign.id = CASE x.cause_kind WHEN %(api_request)s THEN 
 LEFT JOIN notice_sending ON notice_sending.run_id = run.id
 LEFT JOIN notice ON notice.id = notice_sending.notice_id
 """
+_DECISIONS = """
+SELECT x.id, x.profile_id, x.decided_at, x.is_fallback, x.door, p.name AS policy, l.name AS placement, ARRAY(
+    SELECT o.name FROM unnest(x.offers) WITH ORDINALITY AS chosen(id, place) JOIN offers_offeritem o ON o.id = chosen.id
+    ORDER BY chosen.place
+) AS offers
+FROM (
+    SELECT * FROM decision
+    WHERE profile_id = ANY(%(profile_ids)b::bigint[]) AND decided_at <= %(at)s AND (decided_at, id) < (%(at)s, %(a)s)
+    ORDER BY decided_at DESC, id DESC LIMIT %(limit)s
+) x LEFT JOIN offers_decisionpolicy p ON p.id = x.policy_id LEFT JOIN offers_placement l ON l.id = x.placement_id
+"""
 _FEEDBACK = """
 SELECT pe.occurred_at, t.name, e.properties::text
 FROM profile_event pe JOIN event e ON e.id = pe.event_id JOIN profiles_eventtype t ON t.id = pe.event_type_id
@@ -181,6 +192,7 @@ def timeline(
             (Kind.EVENT, gathering.read_events),
             (Kind.JOURNEY, gathering.read_steps),
             (Kind.MESSAGE, gathering.read_messages),
+            (Kind.DECISION, gathering.read_decisions),
             (Kind.CONSENT, gathering.read_consents),
             (Kind.PROFILE, gathering.read_beginnings),
         ):
@@ -218,6 +230,7 @@ class _Gathering:
             words.EventRow: self._tell_events,
             words.StepRow: self._tell_steps,
             words.MessageRow: self._tell_messages,
+            words.DecisionRow: self._tell_decisions,
             words.ConsentRow: self._tell_consents,
             _Beginning: self._tell_beginnings,
         }
@@ -271,6 +284,14 @@ class _Gathering:
         for row in self._cur:
             position = (_us(row.created_at), _WALK, row.walk, row.visit, row.id)
             self._found.append((position, self._message(row)))
+
+    def read_decisions(self) -> None:
+        at, a, _b, _c = self._bound(_DECISION, _MOST_UUID)
+        bounds = {"profile_ids": self._ids, "at": at, "a": UUID(int=max(a, 0)), "limit": self._limit + 1}
+        self._cur.execute(_DECISIONS, bounds)
+        for row in self._cur:
+            position = (_us(row.decided_at), _DECISION, row.id.int, 0, 0)
+            self._found.append((position, words.DecisionRow(*row)))
 
     def read_consents(self) -> None:
         """Few rows: what is said now per channel, and what was said by hand."""
@@ -418,6 +439,12 @@ class _Gathering:
             answers = feedback.get(str(row.id), ())
             entries[position] = words.of_message(row, answers, _key(position), self._zone)
 
+    def _tell_decisions(
+        self, shown: Sequence[tuple[Position, words.DecisionRow]], entries: dict[Position, Entry]
+    ) -> None:
+        for position, row in shown:
+            entries[position] = words.of_decision(row, _key(position))
+
     def _tell_consents(
         self, shown: Sequence[tuple[Position, words.ConsentRow]], entries: dict[Position, Entry]
     ) -> None:
@@ -460,7 +487,7 @@ def _parse(key: str) -> Position:
     if any(len(part) > 40 or int(part) > limit for part, limit in zip(parts, limits, strict=True)):
         raise BadCursor(_("This cursor is none that a page gave. Begin again without it."))
     us, group, a, b, c = map(int, parts)
-    if group != _EVENT and a > _MOST_INT:
+    if group not in (_EVENT, _DECISION) and a > _MOST_INT:
         raise BadCursor(_("This cursor is none that a page gave. Begin again without it."))
     return us, group, a, b, c
 

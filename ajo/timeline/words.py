@@ -20,6 +20,7 @@ from channels.tracking import feedback, machines
 from channels.tracking.feedback import CLICKED, OPENED, RESUBSCRIBED, UNSUBSCRIBED
 from journeys.graph import Box
 from journeys.models import JourneyInstance, JourneyVersion, ReEntry
+from offers.models import Decision
 from profiles.models import Channel, Consent, EventKind, Source
 
 FEEDBACK = (OPENED, CLICKED, UNSUBSCRIBED, RESUBSCRIBED)
@@ -34,6 +35,7 @@ class Kind(enum.StrEnum):
     EVENT = "event"  # the person did something
     JOURNEY = "journey"  # a step of a walk, or where a walk stands now
     MESSAGE = "message"
+    DECISION = "decision"  # an offer was chosen
     CONSENT = "consent"
     PROFILE = "profile"  # a profile of the person began
 
@@ -67,6 +69,7 @@ class Entry:
     instance_id: int | None = None
     journey_key: str | None = None
     message_id: int | None = None
+    decision_id: UUID | None = None
     data: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
@@ -529,4 +532,39 @@ def of_beginning(profile_id: int, created_at: datetime, key: str, *, is_former: 
         title=title,
         text=text % {"id": profile_id},
         profile_id=profile_id,
+    )
+
+
+# --- decisions -----------------------------------------------------------------------------------------------
+
+
+class DecisionRow(NamedTuple):
+    id: UUID
+    profile_id: int
+    decided_at: datetime
+    is_fallback: bool
+    door: int
+    policy: str | None
+    placement: str | None
+    offers: Sequence[str]
+
+
+def of_decision(row: DecisionRow, key: str) -> Entry:
+    where = {
+        "policy": row.policy or _("a policy that was deleted"),
+        "placement": row.placement or _("a placement that was deleted"),
+        "door": Decision.Door(row.door).label.lower(),
+    }
+    text = _("%(policy)s, for %(placement)s, asked by %(door)s") % where
+    title = _("Offer chosen: %(names)s") % {"names": ", ".join(row.offers)}
+    return Entry(
+        key=key,
+        kind=Kind.DECISION,
+        at=row.decided_at,
+        icon="sell",
+        title=title if row.offers else _("No offer was left"),
+        text=_("%(text)s; it was the fallback") % {"text": text} if row.is_fallback else text,
+        tone="" if row.offers else "warning",
+        profile_id=row.profile_id,
+        decision_id=row.id,
     )

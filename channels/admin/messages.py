@@ -26,6 +26,7 @@ from ajo.core.admin_mixins import Audited, Large, LookOnly
 from channels import delivery, wording
 from channels.liquid import ContentError
 from channels.models import CauseKind, Content, Message, MessageDue, SendHold, Suppression, Variant
+from channels.offer_uses import decisions_of
 from channels.source import disarmed, read_source
 from profiles.identity import EMAIL, normalise
 from profiles.models import Consent, Identity
@@ -127,6 +128,7 @@ class MessageAdmin(LookOnly, Large, ModelAdmin):
             "tone": wording.TONES[Message.State(message.state)],
             "verdict": wording.verdict(_fate(message), ZoneInfo(str(zone))),
             "stages": list(_stages(message)),
+            "decisions": decisions_of(message) if request.user.has_perm("offers.view_decision") else [],
             "caused_by_journey": message.cause_kind == CauseKind.JOURNEY_INSTANCE,
             "source": source,
             "html": disarmed(source.html) if source and source.html else None,

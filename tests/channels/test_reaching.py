@@ -94,6 +94,8 @@ def test_a_message_shows_the_offer_that_was_decided_for_it(
         (ada.pk, [gold.pk]),
         (bob.pk, [OfferItem.objects.get(key="plain").pk]),
     ]
+    doors = dict(Decision.objects.values_list("cause_id", "door"))
+    assert doors == dict.fromkeys(Message.objects.values_list("pk", flat=True), Decision.Door.MESSAGE)
     assert "shop.example" not in first  # the link is counted
     assert states() == {"Sent": 2}
 

@@ -6,7 +6,10 @@ import itertools
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
+from ajo.timeline import Kind, timeline
 from channels import delivery
 from channels.models import Message, MessageDecision, Variant
 from channels.providers.base import Outgoing, Receipt, Verdict
@@ -77,7 +80,9 @@ def test_a_fallback_is_an_offer_and_says_so() -> None:
     assert steps() == {ada.pk: [("offered", "Chosen as the fallback: plan-b.")]}
 
 
-def test_the_message_that_follows_shows_this_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_message_that_follows_shows_this_decision(
+    monkeypatch: pytest.MonkeyPatch, admin_client: Client
+) -> None:
     sent: list[Outgoing] = []
 
     def send(self: Any, batch: Any) -> list[Receipt]:
@@ -103,6 +108,32 @@ def test_the_message_that_follows_shows_this_decision(monkeypatch: pytest.Monkey
     assert MessageDecision.objects.get().decision_id == decision.pk
     assert Message.objects.get().state == Message.State.SENT
     assert CapCounter.objects.get(rule=cap).n == 1
+
+    # Whoever asks why finds the way from the person and the message to the decision, and back.
+    walk, message = JourneyInstance.objects.get(), Message.objects.get()
+    assert (decision.door, decision.cause_id) == (Decision.Door.WALK, walk.pk)
+    explained = reverse("admin:offers_decision_change", args=[decision.pk])
+    told = timeline(ada.pk, kinds={Kind.DECISION}).entries
+    assert [(entry.title, entry.text) for entry in told] == [
+        ("Offer chosen: First", "Front-Page, for Hero, asked by an offer box of a journey")
+    ]
+    person = reverse("admin:profiles_profile_change", args=[ada.pk])
+    shown = reverse("admin:channels_message_change", args=[message.pk])
+    assert explained in admin_client.get(person).content.decode()
+    assert explained in admin_client.get(shown).content.decode()
+    page = admin_client.get(explained).content.decode()
+    assert shown in page
+    assert reverse("admin:journeys_journeyinstance_change", args=[walk.pk]) in page
+    policy = reverse("admin:offers_decisionpolicy_change", args=[decision.policy_id])
+    used = admin_client.get(policy).content.decode()
+    assert reverse("admin:journeys_journey_change", args=[walk.journey_id]) in used
+    content = message.variant.version.content_id
+    assert reverse("admin:channels_content_change", args=[content]) in used
+    placement = reverse("admin:offers_placement_change", args=[decision.placement_id])
+    assert (
+        reverse("admin:channels_content_change", args=[content])
+        in admin_client.get(placement).content.decode()
+    )
 
 
 def test_a_crowd_costs_as_many_statements_as_one() -> None:
