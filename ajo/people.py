@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from ajo.timeline import BadCursor, Kind, Page, timeline
+from channels import wording
 from channels.consent import note_consent
 from journeys.models import JourneyInstance
 from profiles.admin import ProfileAdmin
@@ -138,6 +139,10 @@ class PersonAdmin(ProfileAdmin):
             "consents": list(_consents(profile)),
             "walks": walks.select_related("journey", "version", "journeywait").order_by("-entered_at")[
                 :SHOWN
+            ],
+            "devices": [
+                (device, wording.device(device))
+                for device in profile.devices.order_by("-is_active", "-last_seen_at")[:SHOWN]
             ],
             "stays": memberships_of(profile.pk, SHOWN),
             "form": form if request.user.has_perm("profiles.change_profile") else None,

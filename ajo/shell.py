@@ -100,6 +100,7 @@ GROUPS: tuple[tuple[Promise, tuple[Place, ...]], ...] = (
             Place(_("Attributes"), "badge", "profiles.attributedefinition"),
             Place(_("Event types"), "bolt", "profiles.eventtype"),
             Place(_("Sources"), "input", "profiles.source"),
+            Place(_("Devices"), "smartphone", "channels.device"),
         ),
     ),
     (

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
+from django.db import transaction
 
+from ajo.core.models import AuditEvent
 from ajo.lib import sql
-from channels.models import Message
+from channels.models import Device, Message
 from channels.providers import web_push
 from profiles.consumers import StreamEvent
 
@@ -215,6 +217,16 @@ def record(fates: Sequence[Fate], now: datetime) -> None:
         cur.execute(_RECORD, columns)
         if gone:
             cur.execute(_SWITCH_OFF, [gone, now])
+
+
+@transaction.atomic
+def remove(device_ids: Sequence[int], *, user: Any = None) -> int:
+    """Send nothing to these devices until they register again; returns how many were switched off, each audited."""
+    rows = list(Device.objects.filter(pk__in=device_ids, is_active=True).order_by("pk").select_for_update())
+    Device.objects.filter(pk__in=[row.pk for row in rows]).update(is_active=False)
+    for row in rows:
+        AuditEvent.record("remove_device", row, user=user, profile=row.profile_id)
+    return len(rows)
 
 
 def move_merged(cur: psycopg.Cursor[Any], pairs: Sequence[tuple[int, int]], now: datetime) -> None:

@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from channels.delivery import outbox
-from channels.models import Message, Suppression
+from channels.devices import WEB_PUSH
+from channels.models import Device, Message, Suppression
 from profiles.models import Channel
 
 State = Message.State
@@ -64,6 +65,8 @@ def verdict(fate: Fate, zone: ZoneInfo) -> str:
     match State(fate.state):
         case State.QUEUED:
             return "".join(_queued(fate, zone))
+        case State.SENDING if not fate.address:
+            return _("Is being sent at this moment")
         case State.SENDING:
             return _("Is being sent to %(address)s at this moment") % {"address": fate.address}
         case State.SENT | State.DELIVERED | State.BOUNCED | State.COMPLAINED:
@@ -96,6 +99,14 @@ def channel_name(channel: int) -> str:
     return label if label.isupper() or label == "WhatsApp" else label.lower()
 
 
+def device(row: Device) -> str:
+    """Which device it is, such as “Android app” or “Browser”."""
+    if row.provider == WEB_PUSH:
+        return _("Browser")
+    platform = {"ios": "iOS", "android": "Android"}.get(row.platform, row.platform.capitalize())
+    return _("%(platform)s app") % {"platform": platform} if platform else _("App")
+
+
 def _queued(fate: Fate, zone: ZoneInfo) -> Iterator[str]:
     if fate.reason == outbox.REASON_QUIET and fate.due_at:
         yield _("Waits for the end of the quiet hours, on %(moment)s") % {"moment": moment(fate.due_at, zone)}
@@ -112,6 +123,10 @@ def _accepted(fate: Fate, zone: ZoneInfo) -> str:
         "address": fate.address,
         "moment": moment(fate.sent_at, zone) if fate.sent_at else _("some time"),
     }
+    if not fate.address:  # a push has devices, a webhook its system
+        if fate.state == State.SENT:
+            return _("Sent on %(moment)s") % values
+        return _("%(state)s, sent on %(moment)s") % {**values, "state": State(fate.state).label}
     match State(fate.state):
         case State.DELIVERED:
             return _("Delivered to %(address)s, sent on %(moment)s") % values

@@ -168,7 +168,15 @@ def test_suppressions(admin_client: Client) -> None:
     admin_client.post(url, {"verb": "delete", "address": "ada@example.com"})
     assert not Suppression.objects.exists()
     assert (last().action, last().data["reason"]) == ("delete_suppression", "Added by hand")
-    assert "not an email address" in admin_client.post(url, {"verb": "add", "address": "x"}).content.decode()
+    assert (
+        "neither an email address" in admin_client.post(url, {"verb": "add", "address": "x"}).content.decode()
+    )
+
+    admin_client.post(url, {"verb": "add", "address": "+49 170 1234567"})
+    assert list(Suppression.objects.values_list("channel", "address")) == [(Channel.SMS, "+491701234567")]
+    assert "+491701234567" in admin_client.get(url, {"q": "+49 (170) 1234567"}).content.decode()
+    admin_client.post(url, {"verb": "delete", "address": "+491701234567", "channel": str(Channel.SMS.value)})
+    assert not Suppression.objects.exists()
 
 
 def test_suppressions_ask_for_the_right(client: Client) -> None:

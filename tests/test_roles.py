@@ -24,6 +24,7 @@ from channels.models import (
     ChannelConfiguration,
     ContactPolicy,
     Content,
+    Device,
     Message,
     MessageClass,
     SendHold,
@@ -56,33 +57,36 @@ OFFERS = (OfferItem, Placement, Collection, SelectionStrategy, DecisionPolicy)
 ALLOWED: dict[str, dict[type[models.Model], str]] = {
     "viewer": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
-        AttributeDefinition: "l", Message: "l", Campaign: "l", Notice: "l", **dict.fromkeys(TABLES, "l"),
+        AttributeDefinition: "l", Message: "l", Device: "l", Campaign: "l", Notice: "l", **dict.fromkeys(TABLES, "l"),
         **dict.fromkeys((*OFFERS, Decision), "l"),
     },
     "marketer": {
         Journey: "la", JourneyInstance: "l", Content: "la", Profile: "l", EventType: "l",
-        AttributeDefinition: "lac", Message: "l", SendHold: "l", ContactPolicy: "l", Campaign: "lac", Notice: "lac",
+        AttributeDefinition: "lac", Message: "l", Device: "l", SendHold: "l", ContactPolicy: "l",
+        Campaign: "lac", Notice: "lac",
         **dict.fromkeys(TABLES, "la"), **dict.fromkeys(OFFERS, "lac"), Decision: "l",
     },
     "approver": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
-        AttributeDefinition: "l", Message: "l", SendHold: "lacd", ContactPolicy: "lacd", Campaign: "l", Notice: "l",
+        AttributeDefinition: "l", Message: "l", Device: "l", SendHold: "lacd", ContactPolicy: "lacd",
+        Campaign: "l", Notice: "l",
         **dict.fromkeys(TABLES, "l"), **dict.fromkeys((*OFFERS, Decision), "l"),
     },
     "operations": {},
     "developer": {
         Journey: "l", JourneyInstance: "l", Content: "l", Profile: "l", EventType: "l",
-        AttributeDefinition: "lac", Message: "l", SendHold: "l", ContactPolicy: "l", Source: "lac",
+        AttributeDefinition: "lac", Message: "l", Device: "l", SendHold: "l", ContactPolicy: "l", Source: "lac",
         QuarantinedEvent: "l",
         ApiKey: "lac", ChannelConfiguration: "l", Campaign: "l", Notice: "l", **dict.fromkeys(TABLES, "l"),
         **dict.fromkeys((*OFFERS, Decision), "l"),
     },
     "privacy": {
-        JourneyInstance: "l", Profile: "l", EventType: "l", AttributeDefinition: "lc", Message: "l", AuditEvent: "l",
+        JourneyInstance: "l", Profile: "l", EventType: "l", AttributeDefinition: "lc", Message: "l", Device: "l",
+        AuditEvent: "l",
     },
     "administrator": {
         Journey: "la", JourneyInstance: "l", Content: "la", Profile: "l", EventType: "l",
-        AttributeDefinition: "lacd", Message: "l", SendHold: "lacd", ContactPolicy: "lacd", Source: "lac",
+        AttributeDefinition: "lacd", Message: "l", Device: "l", SendHold: "lacd", ContactPolicy: "lacd", Source: "lac",
         QuarantinedEvent: "l",
         ApiKey: "lac", ChannelConfiguration: "lac", User: "lac", Group: "lacd", AuditEvent: "l",
         Campaign: "lac", Notice: "lac", LiveView: "lacd", **dict.fromkeys(TABLES, "la"),
@@ -138,6 +142,9 @@ def one_of_each() -> dict[type[models.Model], models.Model]:
         EventType: make_event_type(),
         AttributeDefinition: AttributeDefinition.objects.create(key="city", label="City"),
         Message: message,
+        Device: Device.objects.create(
+            profile=profile, provider="fcm", digest=b"0" * 16, token="t", last_seen_at=timezone.now()
+        ),
         ContactPolicy: ContactPolicy.objects.create(most=3),
         SendHold: SendHold.objects.create(scope=SendHold.Scope.EVERYTHING, reason="A test"),
         Source: make_source(),

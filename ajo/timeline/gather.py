@@ -27,6 +27,9 @@ from ajo.timeline import words
 from ajo.timeline.words import Entry, Kind
 from channels import consent as consent_notes
 from channels import wording
+from channels.answers import NAMES as ANSWERS
+from channels.answers import Answer
+from channels.inbound.reports import BOUNCED, COMPLAINED, DELIVERED
 from channels.liquid import ContentError, Template, decode_values
 from channels.models import CauseKind
 from channels.tracking.feedback import CLICKED, OPENED
@@ -254,7 +257,7 @@ class _Gathering:
                 "profile_ids": self._ids,
                 "at": at,
                 "a": UUID(int=max(a, 0)),
-                "hidden": [OPENED, CLICKED],
+                "hidden": [DELIVERED, BOUNCED, COMPLAINED, OPENED, CLICKED],
                 "limit": self._limit + 1,
             },
         )
@@ -427,13 +430,13 @@ class _Gathering:
     ) -> None:
         if not shown:
             return
-        feedback: dict[str, list[words.FeedbackRow]] = defaultdict(list)
+        feedback: dict[str, list[Answer]] = defaultdict(list)
         since = min(row.created_at for _position, row in shown)
         self._cur.execute(
-            _FEEDBACK, [self._ids, list(words.FEEDBACK), since, [str(row.id) for _position, row in shown]]
+            _FEEDBACK, [self._ids, list(ANSWERS), since, [str(row.id) for _position, row in shown]]
         )
         for row in self._cur:
-            answer = words.FeedbackRow(row.occurred_at, row.name, json.loads(row.properties))
+            answer = Answer(row.occurred_at, row.name, json.loads(row.properties))
             feedback[str(answer.properties["message_id"])].append(answer)
         for position, row in shown:
             answers = feedback.get(str(row.id), ())

@@ -15,16 +15,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from channels import wording
+from channels.answers import Answer
 from channels.models import CauseKind, Message, MessageClass
-from channels.tracking import feedback, machines
-from channels.tracking.feedback import CLICKED, OPENED, RESUBSCRIBED, UNSUBSCRIBED
+from channels.tracking.feedback import RESUBSCRIBED, UNSUBSCRIBED
 from journeys.graph import Box
 from journeys.models import JourneyInstance, JourneyVersion, ReEntry
 from offers.models import Decision
 from profiles.models import Channel, Consent, EventKind, Source
 
-FEEDBACK = (OPENED, CLICKED, UNSUBSCRIBED, RESUBSCRIBED)
-"""Events that say by their property message_id which message they answer."""
 SHOWN_FEEDBACK = 20
 SHOWN_ATTRIBUTES = 8
 SHOWN_PROPERTIES = 3
@@ -388,18 +386,9 @@ class MessageRow(NamedTuple):
     fate: wording.Fate
 
 
-class FeedbackRow(NamedTuple):
-    occurred_at: datetime
-    name: str
-    properties: Mapping[str, Any]
-
-
-def of_message(row: MessageRow, answers: Sequence[FeedbackRow], key: str, zone: ZoneInfo) -> Entry:
+def of_message(row: MessageRow, answers: Sequence[Answer], key: str, zone: ZoneInfo) -> Entry:
     fate = row.fate
-    notes = [
-        Note(feedback_words(each), each.occurred_at, icon=_FEEDBACK_ICONS.get(each.name, "reply"))
-        for each in answers[:SHOWN_FEEDBACK]
-    ]
+    notes = [Note(each.text, each.occurred_at, icon=each.icon) for each in answers[:SHOWN_FEEDBACK]]
     if more := len(answers) - len(notes):
         notes.append(Note(_("%(count)s more answers") % {"count": more}, icon="more_horiz"))
     title = _("%(channel)s: %(content)s") % {
@@ -444,44 +433,6 @@ _CAUSES = {
     CauseKind.CAMPAIGN_RUN: gettext_lazy("a campaign"),
     CauseKind.API_REQUEST: gettext_lazy("an API call"),
     CauseKind.NOTICE: gettext_lazy("a notice"),
-}
-_FEEDBACK_ICONS = {
-    OPENED: "drafts",
-    CLICKED: "ads_click",
-    UNSUBSCRIBED: "unsubscribe",
-    RESUBSCRIBED: "mark_email_read",
-}
-
-
-def feedback_words(row: FeedbackRow) -> str:
-    """What the person, or a machine of theirs, did with a message."""
-    who = _("a machine") if row.properties.get("is_machine") else _("the person")
-    values = {"who": who, "url": row.properties.get("url") or _("a link")}
-    match row.name:
-        case feedback.OPENED:
-            text = _("Opened by %(who)s") % values
-        case feedback.CLICKED:
-            text = _("%(url)s clicked by %(who)s") % values
-        case feedback.UNSUBSCRIBED:
-            text = _("Unsubscribed through it")
-        case feedback.RESUBSCRIBED:
-            text = _("Took the unsubscribing back")
-        case _:
-            text = row.name
-    reason = row.properties.get("machine_reason")
-    return f"{text} ({_MACHINES.get(reason, reason)})" if reason else text
-
-
-_MACHINES = {
-    machines.HEAD: gettext_lazy("it only looked whether the address exists"),
-    machines.PREFETCH: gettext_lazy("the browser looked ahead"),
-    machines.NOT_SENT: gettext_lazy("it came before the message was accepted"),
-    machines.TOO_SOON: gettext_lazy("it came within a second of sending"),
-    machines.APPLE: gettext_lazy("Apple Mail’s privacy protection"),
-    machines.SCANNER: gettext_lazy("a scanner of mail"),
-    machines.ROBOT: gettext_lazy("a robot"),
-    machines.NAMELESS: gettext_lazy("a program without a name"),
-    machines.BURST: gettext_lazy("two links within two seconds"),
 }
 
 

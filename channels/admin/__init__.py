@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from channels.admin import configurations, contact_policies, contents, messages  # noqa: F401  each registers its models
+from channels.admin import configurations, contact_policies, contents, devices, messages  # noqa: F401  each registers its models

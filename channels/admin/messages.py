@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -24,12 +24,14 @@ from unfold.decorators import display
 
 from ajo.core.admin_mixins import Audited, Large, LookOnly
 from channels import delivery, wording
+from channels.answers import answers_to
 from channels.liquid import ContentError
 from channels.models import CauseKind, Content, Message, MessageDue, SendHold, Suppression, Variant
 from channels.offer_uses import decisions_of
-from channels.source import disarmed, read_source
+from channels.rendering.sms import segments
+from channels.source import disarmed, read_shown, read_source
 from profiles.identity import EMAIL, normalise
-from profiles.models import Consent, Identity
+from profiles.models import Channel, Consent, Identity
 
 _COLORS = {state.label: tone for state, tone in wording.TONES.items()}
 
@@ -56,6 +58,16 @@ class Stage(NamedTuple):
     name: str
     at: datetime | None
     is_over: bool
+
+
+class OnDevice(NamedTuple):
+    """What became of a push on one device."""
+
+    name: str
+    state: str
+    tone: str
+    said: str
+    at: datetime
 
 
 @admin.register(Message)
@@ -112,11 +124,16 @@ class MessageAdmin(LookOnly, Large, ModelAdmin):
         if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
             raise PermissionDenied
         message = self._message(object_id)
-        problem, source = "", None
+        problem, source, shown = "", None, None
         try:
-            source = read_source(delivery.source(message.pk, message.sent_at or message.created_at))
+            body = delivery.source(message.pk, message.sent_at or message.created_at)
         except ContentError as error:
             problem = str(error)
+        else:
+            if message.channel == Channel.EMAIL:
+                source = read_source(body)
+            else:
+                shown = read_shown(message.channel, body)
         zone = timezone.get_current_timezone()
         context = {
             **self.admin_site.each_context(request),
@@ -132,7 +149,14 @@ class MessageAdmin(LookOnly, Large, ModelAdmin):
             "caused_by_journey": message.cause_kind == CauseKind.JOURNEY_INSTANCE,
             "source": source,
             "html": disarmed(source.html) if source and source.html else None,
+            "shown": shown,
+            "channel": Channel(message.channel).name.lower(),
+            "sender": message.configuration.sender_name or message.configuration.sender_address,
+            "parts": segments(shown.text) if shown and message.channel == Channel.SMS else None,
             "problem": problem,
+            "answers": answers_to(message),
+            "devices": list(_on_devices(message)),
+            "fact": _PROVIDER_FACTS.get(Channel(message.channel), _("The provider’s number")),
         }
         return TemplateResponse(request, "admin/channels/message/page.html", context)
 
@@ -141,6 +165,8 @@ class MessageAdmin(LookOnly, Large, ModelAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         message = self._message(str(number))
+        if message.channel != Channel.EMAIL:
+            raise Http404
         try:
             body = delivery.source(message.pk, message.sent_at or message.created_at)
         except ContentError as error:
@@ -153,12 +179,26 @@ class MessageAdmin(LookOnly, Large, ModelAdmin):
         return get_object_or_404(rows, pk=int(object_id) if object_id.isdecimal() else 0)
 
 
+def _on_devices(message: Message) -> Iterator[OnDevice]:
+    for row in message.devices.select_related("device").order_by("device"):
+        state = Message.State(row.state)
+        said = wording.reason(row.reason) if row.reason else ""
+        yield OnDevice(wording.device(row.device), str(state.label), wording.TONES[state], said, row.at)
+
+
+_PROVIDER_FACTS = {
+    Channel.WEBHOOK: _("Its system answered"),
+    Channel.DIRECT_MAIL: _("The printer’s file"),
+}
+"""What `Message.provider_id` is on channels where it is no number of the service."""
+
+
 def _content_name(message: Message) -> str:
     return str(message.variant.version.content)
 
 
 def _stages(message: Message) -> Iterator[Stage]:
-    """Created → queued → sent → opened → clicked, as far as it came; what stopped it takes the place of the rest."""
+    """Created → queued → sent → opened → clicked, where the channel has these, as far as it came; what stopped it takes the place of the rest."""
     State = Message.State
     yield Stage(gettext("Created"), message.created_at, True)
     accepted = {State.SENT, State.DELIVERED, State.BOUNCED, State.COMPLAINED}
@@ -170,8 +210,10 @@ def _stages(message: Message) -> Iterator[Stage]:
     yield Stage(gettext("Sent"), message.sent_at, True)
     if message.state != State.SENT:
         yield Stage(str(message.get_state_display()), None, True)
-    yield Stage(gettext("Opened"), message.opened_at, message.opened_at is not None)
-    yield Stage(gettext("Clicked"), message.clicked_at, message.clicked_at is not None)
+    if message.channel == Channel.EMAIL:
+        yield Stage(gettext("Opened"), message.opened_at, message.opened_at is not None)
+    if message.channel in {Channel.EMAIL, Channel.SMS, Channel.PUSH}:
+        yield Stage(gettext("Clicked"), message.clicked_at, message.clicked_at is not None)
 
 
 def _fate(message: Message) -> wording.Fate:

@@ -15,29 +15,34 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from ajo.core.models import AuditEvent
-from channels import services
+from channels import addresses, services
 from channels.models import Suppression
-from profiles.identity import normalise_email
 from profiles.models import Channel
 
 SHOWN = 100
 
 
 class AddressForm(forms.Form):
-    address = forms.CharField(
-        label=_("Email address"),
-        max_length=320,
-        widget=UnfoldAdminTextInputWidget(attrs={"type": "email", "autocomplete": "off"}),
-    )
+    """What is typed is an email address or a phone number: each is read as what it looks like."""
 
-    def clean_address(self) -> str:
-        address = normalise_email(self.cleaned_data["address"])
-        if address is None:
-            raise forms.ValidationError(_("This is not an email address."))
-        return address
+    address = forms.CharField(max_length=320)
+    channel = forms.TypedChoiceField(coerce=int, choices=Channel.choices, required=False, empty_value=None)
+
+    def clean(self) -> dict[str, Any]:
+        found = _read(self.cleaned_data.get("address", ""), self.cleaned_data.get("channel"))
+        if found is None:
+            problem = _("This is neither an email address nor a phone number with its + and country.")
+            raise forms.ValidationError({"address": problem})
+        return {"channel": found[0], "address": found[1]}
+
+
+def _read(address: str, channel: int | None = None) -> tuple[int, str] | None:
+    """The channel and the address as suppressions keep it."""
+    channel = channel or (Channel.EMAIL if "@" in address else Channel.SMS)
+    normal = addresses.normalise(channel, address)
+    return None if normal is None else (channel, normal)
 
 
 @require_http_methods(["GET", "POST"])
@@ -52,13 +57,13 @@ def suppressions(request: HttpRequest) -> HttpResponse:
         if verb not in {"add", "delete"} or not user.has_perm(f"channels.{verb}_suppression"):
             raise PermissionDenied
         if form.is_valid():
-            address = form.cleaned_data["address"]
-            _add(request, address) if verb == "add" else _delete(request, address)
+            act = _add if verb == "add" else _delete
+            act(request, form.cleaned_data["channel"], form.cleaned_data["address"])
             return redirect(f"{reverse('suppressions')}")
     query = request.GET.get("q", "").strip()
     rows = Suppression.objects.order_by("-created_at")
     if query:
-        rows = rows.filter(address=normalise_email(query) or "")
+        rows = rows.filter(address=(_read(query) or (0, ""))[1])
     return render(
         request,
         "admin/channels/suppressions.html",
@@ -75,16 +80,16 @@ def suppressions(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _add(request: HttpRequest, address: str) -> None:
+def _add(request: HttpRequest, channel: int, address: str) -> None:
     with transaction.atomic():
-        row = services.suppress(channel=Channel.EMAIL, address=address)
+        row = services.suppress(channel=channel, address=address)
         AuditEvent.record("create_suppression", row, user=request.user)
     messages.success(request, gettext("%(address)s is never sent to from now on.") % {"address": address})
 
 
-def _delete(request: HttpRequest, address: str) -> None:
+def _delete(request: HttpRequest, channel: int, address: str) -> None:
     with transaction.atomic():
-        row = Suppression.objects.select_for_update().filter(channel=Channel.EMAIL, address=address).first()
+        row = Suppression.objects.select_for_update().filter(channel=channel, address=address).first()
         if row is None:
             messages.warning(request, gettext("%(address)s was not suppressed.") % {"address": address})
             return

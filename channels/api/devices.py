@@ -133,7 +133,7 @@ class DeviceViewSet(ViewSet):
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
         """Switch a device off: nothing is sent to it until it registers again."""
-        Device.objects.filter(pk=self.get_object().pk).update(is_active=False)
+        devices.remove([self.get_object().pk], user=self.person())
         return Response(status=HTTPStatus.NO_CONTENT)
 
     @extend_schema(responses=WebPushKeysSerializer, operation_id="devices_web_push_keys")
