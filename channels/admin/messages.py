@@ -198,7 +198,8 @@ def _content_name(message: Message) -> str:
 
 
 def _stages(message: Message) -> Iterator[Stage]:
-    """Created → queued → sent → opened → clicked, where the channel has these, as far as it came; what stopped it takes the place of the rest."""
+    """Created → sent → opened → clicked, as far as it came and where the channel has these; what stopped it takes the
+    place of the rest."""
     State = Message.State
     yield Stage(gettext("Created"), message.created_at, True)
     accepted = {State.SENT, State.DELIVERED, State.BOUNCED, State.COMPLAINED}
