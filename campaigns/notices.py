@@ -77,7 +77,7 @@ def send_all_clear(
     )
 
 
-def _reached(notice: Notice, all_clear_of: NoticeSending | None) -> int:
+def _reached(notice: Notice, all_clear_of: NoticeSending | None, now: datetime) -> int:
     """How many people get it, as far as is known at this moment."""
     if all_clear_of is not None:
         counts = reports.run_counts([all_clear_of.run_id])[all_clear_of.run_id]
@@ -87,6 +87,8 @@ def _reached(notice: Notice, all_clear_of: NoticeSending | None) -> int:
         exclusion_ids=list(notice.exclusions.values_list("pk", flat=True)),
         channel=notice.configuration.channel,
         message_class=notice.message_class,
+        now=now,
+        provider=notice.configuration.provider,
     ).reached
 
 
@@ -129,7 +131,7 @@ def _send(
                 user=user,
                 sending=sending.pk,
                 fields=dict(values),
-                reach=_reached(notice, all_clear_of),
+                reach=_reached(notice, all_clear_of, now),
             )
     except IntegrityError:  # the second click came while the first one was being written
         same = (

@@ -30,9 +30,10 @@ def first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
 
 def find_zone(name: str | None) -> ZoneInfo | None:
     """The zone of that name in the IANA database; None when there is none, such as for what a person typed."""
-    return ZoneInfo(name) if name in _names() else None
+    return ZoneInfo(name) if name in zone_names() else None
 
 
 @functools.cache
-def _names() -> frozenset[str]:
+def zone_names() -> frozenset[str]:
+    """The names that `find_zone` knows."""
     return frozenset(zoneinfo.available_timezones())

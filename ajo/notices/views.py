@@ -202,6 +202,8 @@ def check(request: HttpRequest, key: str) -> HttpResponse:
         exclusion_ids=list(notice.exclusions.values_list("pk", flat=True)),
         channel=notice.configuration.channel,
         message_class=notice.message_class,
+        now=timezone.now(),
+        provider=notice.configuration.provider,
     )
     context = {
         "notice": notice,

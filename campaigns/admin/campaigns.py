@@ -361,6 +361,8 @@ class CampaignAdmin(ModelAdmin):
                     exclusion_ids=[exclusion.pk for exclusion in target.exclusions],
                     channel=target.configuration.channel,
                     message_class=target.message_class,
+                    now=timezone.now(),
+                    provider=target.configuration.provider,
                 )
                 withheld = [(wording.reason(reason), n) for reason, n in found.withheld.items()]
                 context |= {"reach": found, "withheld": withheld}

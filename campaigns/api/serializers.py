@@ -112,6 +112,11 @@ class WithheldSerializer(serializers.Serializer[Any]):
 class ReachSerializer(serializers.Serializer[Any]):
     total = serializers.IntegerField(help_text="In the audience and in no exclusion.")
     reached = serializers.IntegerField(help_text="Who would get a message now.")
+    held = serializers.IntegerField(help_text="Of these, who would get it only after their quiet hours.")
+    quiet_until = serializers.TimeField(
+        allow_null=True,
+        help_text="When the quiet hours are over by a person’s own clock; null when nobody is held.",
+    )
     withheld = WithheldSerializer(many=True, help_text="Why the others would not, most first.")
     problem = serializers.CharField(allow_blank=True, help_text="Why nobody can be counted.")
 

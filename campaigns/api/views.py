@@ -184,7 +184,9 @@ class CampaignViewSet(ViewSet):
         """Exactly how many people it would reach now, and why it would not reach the others."""
         campaign = self.get_object()
         if problem := _why_unreached(campaign):
-            return Response({"total": 0, "reached": 0, "withheld": [], "problem": problem})
+            return Response(
+                {"total": 0, "reached": 0, "held": 0, "quiet_until": None, "withheld": [], "problem": problem}
+            )
         assert campaign.audience is not None
         assert campaign.configuration is not None
         found = reach(
@@ -192,12 +194,15 @@ class CampaignViewSet(ViewSet):
             exclusion_ids=[audience.pk for audience in campaign.exclusions.all()],
             channel=campaign.configuration.channel,
             message_class=campaign.message_class,
+            now=timezone.now(),
             provider=campaign.configuration.provider,
         )
         return Response(
             {
                 "total": found.total,
                 "reached": found.reached,
+                "held": found.held,
+                "quiet_until": found.quiet_until,
                 "withheld": _withheld(found.withheld),
                 "problem": "",
             }

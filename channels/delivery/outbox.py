@@ -73,6 +73,8 @@ REASON_OPTED_OUT = "The profile opted out of this channel."
 REASON_QUIET = "It is quiet hours where the person is."
 REASON_REPEATED = "The person, once two profiles, gets this message already."
 Why = Message.Reason
+REASON_CAPPED = "The contact policy allows a person %s marketing messages within %s days."
+"""With the number and the days, as SQL's format() puts them in."""
 _REASONS = {
     "code_merged": Why.MERGED.value,
     "code_no_address": Why.NO_ADDRESS.value,
@@ -84,7 +86,7 @@ _REASONS = {
     "reason_no_address": REASON_NO_ADDRESS,
     "reason_suppressed": REASON_SUPPRESSED,
     "reason_opted_out": REASON_OPTED_OUT,
-    "reason_capped": "The contact policy allows a person %s marketing messages within %s days.",
+    "reason_capped": REASON_CAPPED,
 }
 
 
@@ -377,6 +379,16 @@ SELECT m.id, m.profile_id, m.state, m.lease_until <= clock_timestamp() AS is_lea
 FROM message m LEFT JOIN profile p ON p.id = m.profile_id
 WHERE m.id = ANY(%(ids)b::bigint[]) ORDER BY m.id
 """
+# What the fence refuses and how the frequency cap counts. `channels.reach` foresees it with the same words of SQL: `c`
+# and `s` are the consent and the suppression of the person, `limits` the policy that stands for the channel.
+REFUSED = """WHEN {address} IS NULL THEN 'no_address'
+        WHEN s.address IS NOT NULL THEN 'suppressed'
+        WHEN c.state = %(opted_out)s AND {message_class} = %(marketing)s THEN 'opted_out'"""
+LIMITS = """LEFT JOIN LATERAL (
+        SELECT o.channel AS scope, o.most, o.days FROM contact_policy o
+        WHERE o.channel IN ({channel}, 0) AND {message_class} = %(marketing)s ORDER BY o.channel DESC LIMIT 1
+    ) limits ON limits.most IS NOT NULL"""
+COUNTS = "k.at > {at} - limits.days * interval '1 day'"
 # Consent, suppression, holds and the frequency cap are asked in the statement that commits to the call. It waits for
 # the rows: with SKIP LOCKED it would pass over messages that a neighbour's reservation touches at that moment.
 _FENCE = f"""
@@ -391,18 +403,13 @@ WITH wanted AS MATERIALIZED (
         WHEN {_IS_HELD} THEN 'held'
         WHEN p.id IS NULL OR p.merged_into IS NOT NULL THEN 'merged'
         WHEN w.address IS NULL AND m.created_at > %(now)s - %(patience)s * interval '1 second' THEN 'early'
-        WHEN w.address IS NULL THEN 'no_address'
-        WHEN s.address IS NOT NULL THEN 'suppressed'
-        WHEN c.state = %(opted_out)s AND m.message_class = %(marketing)s THEN 'opted_out'
+        {REFUSED.format(address="w.address", message_class="m.message_class")}
         WHEN w.problem <> '' THEN 'failed'
         ELSE 'sending' END AS outcome
     FROM message m JOIN wanted w ON w.id = m.id LEFT JOIN profile p ON p.id = m.profile_id
     LEFT JOIN consent c ON c.profile_id = m.profile_id AND c.channel = m.channel
     LEFT JOIN suppression s ON s.channel = m.channel AND s.address = w.normal_address
-    LEFT JOIN LATERAL (
-        SELECT o.channel AS scope, o.most, o.days FROM contact_policy o
-        WHERE o.channel IN (m.channel, 0) AND m.message_class = %(marketing)s ORDER BY o.channel DESC LIMIT 1
-    ) limits ON limits.most IS NOT NULL
+    {LIMITS.format(channel="m.channel", message_class="m.message_class")}
     WHERE m.id = ANY(%(ids)b::bigint[]) AND m.state = %(queued)s
     ORDER BY m.id FOR UPDATE OF m
 ), asked AS (
@@ -416,7 +423,7 @@ WITH wanted AS MATERIALIZED (
         WITH limits AS (SELECT most, days FROM contact_policy WHERE channel = excluded.scope
         ), kept AS (
             SELECT k.id, k.at FROM unnest(t.message_ids, t.times) AS k(id, at), limits
-            WHERE k.at > %(now)s - limits.days * interval '1 day'
+            WHERE {COUNTS.format(at="%(now)s")}
         ), counted AS (
             SELECT id, at FROM kept UNION ALL
             SELECT n.id, %(now)s FROM unnest(excluded.message_ids) WITH ORDINALITY AS n(id, nth), limits

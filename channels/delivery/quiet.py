@@ -25,7 +25,7 @@ _traits = msgspec.json.Decoder(_Traits)
 
 def keep_quiet(channel: int, messages: Sequence[Loaded], now: datetime) -> list[Loaded]:
     """Put off the marketing messages that come in the quiet hours of their people; returns those that may go on."""
-    hours = _hours(channel)
+    hours = hours_of(channel)
     if hours is None:
         return list(messages)
     ends: dict[ZoneInfo, datetime | None] = {}
@@ -41,7 +41,7 @@ def keep_quiet(channel: int, messages: Sequence[Loaded], now: datetime) -> list[
     return [message for message in messages if message.id not in waiting]
 
 
-def _hours(channel: int) -> QuietHours | None:
+def hours_of(channel: int) -> QuietHours | None:
     """Of the channel's own policy, else of the common one."""
     policy = (
         ContactPolicy.objects.filter(channel__in=[channel, ContactPolicy.EVERY_CHANNEL])
@@ -58,4 +58,9 @@ def _zone_of(message: Loaded) -> ZoneInfo:
         name = _traits.decode(message.attributes).time_zone if message.attributes else None
     except msgspec.ValidationError:
         name = None
-    return find_zone(name) or find_zone(settings.AJO_BRAND_TIME_ZONE) or ZoneInfo("UTC")
+    return find_zone(name) or brand_zone()
+
+
+def brand_zone() -> ZoneInfo:
+    """Whose clock stands for that of people whose zone is not known."""
+    return find_zone(settings.AJO_BRAND_TIME_ZONE) or ZoneInfo("UTC")
