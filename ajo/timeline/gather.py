@@ -115,7 +115,8 @@ SELECT v.id, v.number, v.state, v.graph::text AS graph, j.name, j.key
 FROM journeys_journeyversion v JOIN journeys_journey j ON j.id = v.journey_id WHERE v.id = ANY(%b::bigint[])
 """
 _DOORS = """
-SELECT v.journey_id, j.name, v.number, v.state, v.re_entry, v.entry_event_type_id, v.published_at
+SELECT v.journey_id, j.name, v.number, v.state, v.re_entry, v.entry_event_type_id, v.published_at,
+    jsonb_path_query_first(v.graph, '$.activities[*] ? (@.kind == "audience_entry").config.audience') #>> '{}'
 FROM journeys_journeyversion v JOIN journeys_journey j ON j.id = v.journey_id
 WHERE v.state IN ('live', 'paused') AND v.entry_event_type_id = ANY(%b::bigint[]) ORDER BY j.name, v.id
 """
@@ -386,6 +387,8 @@ class _Gathering:
         for position, row in shown:
             notes = []
             for door in doors.get(row.event_type_id, ()):
+                if not words.concerns(row, door):
+                    continue
                 own = stays.get(door.journey_id, ())
                 if words.came_too_early(row, door, own):
                     if door.journey_id in told:  # once is enough: every older event came too early as well

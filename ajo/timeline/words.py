@@ -180,6 +180,8 @@ class Door(NamedTuple):
     re_entry: str
     event_type_id: int
     published_at: datetime | None
+    audience: str | None
+    """Whose changes let people in, when it is those of an audience."""
 
 
 class Stay(NamedTuple):
@@ -190,6 +192,12 @@ class Stay(NamedTuple):
     entry_event_id: UUID | None
     entered_at: datetime
     ended_at: datetime | None
+
+
+def concerns(event: EventRow, door: Door) -> bool:
+    """Whether the event could have let somebody in: that of another audience could not."""
+    properties = event.properties if isinstance(event.properties, dict) else {}
+    return door.audience is None or properties.get("audience") == door.audience
 
 
 def came_too_early(event: EventRow, door: Door, stays: Sequence[Stay]) -> bool:

@@ -19,6 +19,7 @@ from ajo.demo.late_parcels import (
 )
 from ajo.demo.seeding import seeded_secrets
 from ajo.demo.showroom import codes
+from ajo.timeline import Kind, timeline
 from channels.models import Message
 from profiles.models import TakenCode
 from tests.profiles.store import track
@@ -72,6 +73,16 @@ def test_the_late_parcels(world: World) -> None:
     assert (withheld.state, withheld.reason_code) == (State.WITHHELD, Message.Reason.OPTED_OUT)
     world.does("ben", DELAY_EVENT, order_id="ben")  # it is told again: he knows
     assert len(messages(cast, APOLOGY)) == 3
+
+    entered = [
+        (entry.data["properties"]["audience"], [note.text for note in entry.notes])
+        for entry in timeline(ben, kinds={Kind.EVENT}).entries
+        if entry.data and entry.title == "$audience_entered"
+    ]
+    assert sorted(entered) == [
+        (DELAYED, ["Let them into the journey “Late parcels”."]),
+        (BUYERS, []),  # which is nothing to that journey
+    ]
 
     # The survey, approved over the API: to all the others who bought, to nobody who waits.
     world.taken.clear()
