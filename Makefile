@@ -9,10 +9,11 @@ SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup packages run doctor reset test test-unit test-fuzz test-browser test-faults test-long screenshots bench lint fmt types lock
+.PHONY: help setup packages run stories doctor reset test test-unit test-fuzz test-browser test-faults test-long screenshots bench lint fmt types lock
 
 help:
 	@echo "make run     the whole product on http://127.0.0.1:8000 (AJO_PORT=8001 make run for another port)"
+	@echo "make stories  tells the three stories to the product that runs, and checks them"
 	@echo "make test    all tests; make test-unit, -fuzz, -browser, -faults, -long for a part"
 	@echo "make bench   all benchmarks; make bench BENCH=ingest for one"
 	@echo "make screenshots   the README's pictures, taken anew"
@@ -44,6 +45,9 @@ packages:
 run: setup
 	@$(PY) manage.py up
 
+stories: setup
+	@$(PY) manage.py stories
+
 doctor: setup
 	@$(PY) manage.py doctor
 
@@ -67,9 +71,9 @@ test-faults: setup
 test-long: setup
 	$(PY) -m pytest -m long
 
-# The pictures of the README, taken by the test that walks its tour.
+# The pictures of the README, taken by the tests that walk its tour.
 screenshots: setup
-	AJO_REQUIRE_BROWSER=1 AJO_SCREENSHOTS=$(CURDIR)/static/client/tour $(PY) -m pytest tests/browser/test_story.py
+	AJO_REQUIRE_BROWSER=1 AJO_SCREENSHOTS=$(CURDIR)/static/client/tour $(PY) -m pytest tests/browser/test_story.py tests/browser/test_stories.py
 
 bench: setup
 	@$(PY) -m tests.benchmarks $(BENCH)

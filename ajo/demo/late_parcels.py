@@ -6,6 +6,7 @@ from typing import Any
 
 from ajo.demo.catalogue import ONE_SIZE, PRODUCTS
 from ajo.demo.drafts import AudienceDraft, ContentDraft, OfferDraft, box, link, mjml_words
+from channels.goals import Wanted
 from profiles.models import Channel
 
 BUYERS, DELAYED = "recent-buyers", "delayed-parcels"
@@ -14,7 +15,11 @@ POOL = "sorry"
 CODES = 2_000
 POLICY, PLACEMENT = "recommended", "email-products"
 JOURNEY = "late-parcels"
+ANSWER_EVENT = "Survey Answered"
 DELAY_EVENT, ORDER_EVENT, DELIVERY_EVENT = "Order Delayed", "Order Completed", "Order Delivered"
+
+GOAL = Wanted(ORDER_EVENT, days=30)  # they order again, with the code
+SURVEY_GOAL = Wanted(ANSWER_EVENT, days=7)
 
 AUDIENCES = (
     AudienceDraft(
@@ -89,11 +94,19 @@ def graph() -> dict[str, Any]:
     """Parcel late → apology → until it is delivered, else a text message."""
     return {
         "activities": [
-            box("parcel-late", "audience_entry", audience=DELAYED, change="entered"),
-            box("apology", "message", content=APOLOGY, configuration="demo-email", message_class="marketing"),
+            box("parcel-late", "audience_entry", "Parcel is late", audience=DELAYED, change="entered"),
+            box(
+                "apology",
+                "message",
+                "Apology with a code",
+                content=APOLOGY,
+                configuration="demo-email",
+                message_class="marketing",
+            ),
             box(
                 "until-delivered",
                 "wait_for_event",
+                "Until it is delivered",
                 event=DELIVERY_EVENT,
                 timeout_amount=10,
                 timeout_unit="days",
@@ -101,6 +114,7 @@ def graph() -> dict[str, Any]:
             box(
                 "searching",
                 "message",
+                "We are looking for it",
                 content=SEARCHING,
                 configuration="demo-sms",
                 message_class="transactional",

@@ -6,6 +6,7 @@ from typing import Any
 
 from ajo.demo.catalogue import HOMEPAGE, PRODUCTS, SWEATER
 from ajo.demo.drafts import AudienceDraft, ContentDraft, OfferDraft, box, link
+from channels.goals import Wanted
 from profiles.models import Channel
 
 LOYAL = "loyal"
@@ -15,6 +16,7 @@ PUSH = "back-in-stock"
 POLICY, PLACEMENT = "at-the-shop", "phone"
 JOURNEY = "parking-lot"
 SWEATER_OFFER, COFFEE = "sweater-is-back", "coffee-on-us"
+GOAL = Wanted("Order Completed", days=1)  # they came in and bought
 
 _TIERS = f'["{LOYAL_TIERS[0]}", "{LOYAL_TIERS[1]}"]'
 AUDIENCES = (
@@ -89,10 +91,12 @@ def graph() -> dict[str, Any]:
     loyal = {"id": "loyal", "label": "Loyal", "expression": f"profile.loyalty_tier in {_TIERS}"}
     return {
         "activities": [
-            box("arrival", "event_entry", event=ARRIVAL_EVENT),
-            box("is-loyal", "condition", paths=[loyal]),
-            box("best-offer", "offer", policy=POLICY, placement=PLACEMENT),
-            box("push", "message", content=PUSH, configuration="demo-push", message_class="marketing"),
+            box("arrival", "event_entry", "Arrives at a shop", event=ARRIVAL_EVENT),
+            box("is-loyal", "condition", "Loyal?", paths=[loyal]),
+            box("best-offer", "offer", "Best offer for them", policy=POLICY, placement=PLACEMENT),
+            box(
+                "push", "message", "Push", content=PUSH, configuration="demo-push", message_class="marketing"
+            ),
             box("end", "end"),
         ],
         "links": [

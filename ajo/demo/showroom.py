@@ -17,6 +17,7 @@ from ajo.notices.models import LiveView
 from campaigns import services as campaigns
 from campaigns.models import Campaign, Notice
 from channels import services as contents
+from channels.goals import Wanted
 from channels.models import ChannelConfiguration, Content, MessageClass
 from journeys import services as journeys
 from journeys.models import Journey, ReEntry
@@ -57,6 +58,7 @@ def furnish(user: User, *, seed: int, url: str, now: datetime) -> None:
         "Late parcels",
         "Says sorry with a code of their own, and follows up until the parcel is there.",
         late_parcels.graph(),
+        late_parcels.GOAL,
         user,
         now,
     )
@@ -65,6 +67,7 @@ def furnish(user: User, *, seed: int, url: str, now: datetime) -> None:
         "The parking lot",
         "Greets loyal customers at the shop with what is back in their size.",
         parking_lot.graph(),
+        parking_lot.GOAL,
         user,
         now,
     )
@@ -295,7 +298,7 @@ def _publish_contents(user: User, *, url: str, now: datetime) -> None:
 
 
 def _publish_journey(
-    key: str, name: str, description: str, graph: dict[str, Any], user: User, now: datetime
+    key: str, name: str, description: str, graph: dict[str, Any], goal: Wanted, user: User, now: datetime
 ) -> None:
     """Whoever tries the demo twice shall see two messages, so people may enter again."""
     journey = journeys.create_journey(key=key, name=name, user=user, description=description)
@@ -307,6 +310,7 @@ def _publish_journey(
         user=user,
     )
     journeys.publish_journey(journey=journey, user=user, now=now)
+    journeys.set_goal(journey=journey, wanted=goal, user=user)
 
 
 def _prepare_survey(user: User, now: datetime) -> None:
@@ -322,6 +326,7 @@ def _prepare_survey(user: User, now: datetime) -> None:
         audience=Audience.objects.get(key=late_parcels.BUYERS),
         exclusions=[Audience.objects.get(key=late_parcels.DELAYED)],
     )
+    campaigns.set_goal(campaign=campaign, wanted=late_parcels.SURVEY_GOAL, user=user)
     campaigns.submit_for_review(campaign=campaign, user=user, now=now)
 
 

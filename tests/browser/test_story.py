@@ -1,4 +1,4 @@
-"""The five minutes of the README's tour, by hand in a real browser, against the product's own web server.
+"""One's own journey by hand, in a real browser, against the product's own web server.
 
 Somebody writes an email, draws a journey, publishes it; a client that we did not write sends an event; three days pass;
 the email arrives, its link is clicked, and the person's timeline tells all of it.
@@ -128,8 +128,8 @@ def test_the_tour(
     expect(count_on(page, "Message")).to_have_text(re.compile("1"))
     picture(page, "journey")
 
-    click_the_link(page, picture)
-    read_the_timeline(page, picture)
+    click_the_link(page)
+    read_the_timeline(page)
     assert take_stream_batch() == 0
     assert tick(timezone.now()) == 0
     assert delivery.take_batch(Channel.EMAIL) == 0
@@ -228,14 +228,13 @@ def send_the_event(url: str, write_key: str, at: datetime) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def click_the_link(page: Page, picture: Callable[[Page, str], None]) -> None:
+def click_the_link(page: Page) -> None:
     message = Message.objects.get()
     assert message.sent_at is not None
     page.goto("/mailbox/?to=ada@people.example")
     page.get_by_text("Thank you, Ada").first.click()
     email = page.frame_locator("iframe").first
     expect(email.get_by_text("your order A-1 is packed by hand")).to_be_visible()
-    picture(page, "mailbox")
     link = email.get_by_role("link", name="See how it travels").get_attribute("href")
     assert link is not None
     assert re.fullmatch(rf"{re.escape(django_settings.AJO_PUBLIC_URL)}/t/c/[\w-]+/0", link)
@@ -249,7 +248,7 @@ def is_past(sent_at: datetime | None) -> bool:
     return sent_at is not None and timezone.now() > sent_at + timedelta(seconds=2)
 
 
-def read_the_timeline(page: Page, picture: Callable[[Page, str], None]) -> None:
+def read_the_timeline(page: Page) -> None:
     wait_until(take_stream_batch, what="the click among the events")
     message = Message.objects.get()
     assert message.clicked_at is not None
@@ -260,4 +259,3 @@ def read_the_timeline(page: Page, picture: Callable[[Page, str], None]) -> None:
     expect(timeline).to_contain_text("was true")
     expect(timeline).to_contain_text("Thank you, Ada")
     expect(timeline).to_contain_text("clicked by the person")
-    picture(page, "timeline")

@@ -24,12 +24,13 @@ OWN_ADDRESSES = ("DATABASE_URL", "BROKER_URL", "AJO_MAILBOX_SMTP", "AJO_MAILBOX_
 class Up:
     """One `manage.py up` in a home and on a port of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, has_demo: bool = False) -> None:
         self.home = home
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = int(listener.getsockname()[1])
         env = {name: value for name, value in os.environ.items() if name not in OWN_ADDRESSES}
-        self.env = {**env, "AJO_HOME": str(home), "AJO_PORT": str(self.port), "AJO_DEMO": "0"}
+        demo = "1" if has_demo else "0"
+        self.env = {**env, "AJO_HOME": str(home), "AJO_PORT": str(self.port), "AJO_DEMO": demo}
         self.console = home.with_name("console.txt")
         self.popen: subprocess.Popen[bytes] | None = None
 
@@ -51,7 +52,7 @@ class Up:
             env=self.env,
             cwd=paths.REPOSITORY,
         )
-        wait_until(lambda: self.count(STARTED) == 1 or popen.poll() is not None, 90, "the product is up")
+        wait_until(lambda: self.count(STARTED) == 1 or popen.poll() is not None, 150, "the product is up")
         assert popen.poll() is None, self.console.read_text()
 
     def count(self, text: str) -> int:
@@ -76,17 +77,22 @@ class Up:
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    up = Up(tmp_path / "home")
+def up(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Up]:
+    up = Up(tmp_path / "home", has_demo=getattr(request, "param", False))
     yield up
     if up.popen is not None:
         up.end(signal.SIGKILL)
 
 
 @pytest.mark.faults
-def test_it_comes_up_repairs_itself_refuses_a_twin_and_leaves_nothing(up: Up) -> None:
+@pytest.mark.parametrize("up", [True], indirect=True, ids=["demo"])
+def test_it_comes_up_tells_the_stories_repairs_itself_refuses_a_twin_and_leaves_nothing(up: Up) -> None:
     up.start()
     wait_until(up.is_healthy, 20, "the product is healthy")
+    for _ in ("once", "again"):
+        told = up.manage("stories", "--people", "6")
+        assert told.returncode == 0, told.stdout + told.stderr
+        assert told.stdout.endswith("Everything that must hold holds.\n")
     assert set(up.record["groups"]) == {"postgres", "valkey", "mailbox", "web", "engine", "sender", "beat"}
     assert up.manage("doctor").returncode == 0
 
@@ -103,6 +109,9 @@ def test_it_comes_up_repairs_itself_refuses_a_twin_and_leaves_nothing(up: Up) ->
     assert [pid for group in groups for pid in process.group_members(group)] == []
     assert not (up.home / "runtime.json").exists()
     assert up.manage("doctor").returncode == 1
+    told = up.manage("stories", "--story", "2")
+    assert told.returncode == 1
+    assert f"The product at http://127.0.0.1:{up.port} does not answer" in told.stderr
 
 
 @pytest.mark.faults

@@ -59,19 +59,7 @@ class World:
         self.settle()
 
     def settle(self) -> None:
-        """Every worker does what is due now, until nothing is."""
-        while (
-            take_batch(now=self.now)
-            or audiences.evaluate_due(now=self.now)
-            or audiences.evaluate_range(now=self.now)
-            or tick(self.now)
-            or runs.start_due_runs(self.now)
-            or runs.freeze_next(self.now)
-            or any(delivery.take_batch(lane, now=self.now) for lane in LANES)
-            or shown_offers.settle(self.now)
-        ):
-            pass
-        campaigns.settle(self.now)
+        work(self.now)
 
     def pass_time(self, **delta: float) -> None:
         self.now += timedelta(**delta)
@@ -107,6 +95,22 @@ class World:
 
     def addresses(self) -> list[str]:
         return [each.address for each in self.taken]
+
+
+def work(now: datetime) -> None:
+    """Every worker does what is due now, until nothing is."""
+    while (
+        take_batch(now=now)
+        or audiences.evaluate_due(now=now)
+        or audiences.evaluate_range(now=now)
+        or tick(now)
+        or runs.start_due_runs(now)
+        or runs.freeze_next(now)
+        or any(delivery.take_batch(lane, now=now) for lane in LANES)
+        or shown_offers.settle(now)
+    ):
+        pass
+    campaigns.settle(now)
 
 
 def members(audience: str) -> set[int]:
