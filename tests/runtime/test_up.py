@@ -89,8 +89,8 @@ def up(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Up]:
 def test_it_comes_up_tells_the_stories_repairs_itself_refuses_a_twin_and_leaves_nothing(up: Up) -> None:
     up.start()
     wait_until(up.is_healthy, 20, "the product is healthy")
-    for _ in ("once", "again"):
-        told = up.manage("stories", "--people", "6")
+    for again in ([], ["--story", "1"]):
+        told = up.manage("stories", "--people", "6", *again)
         assert told.returncode == 0, told.stdout + told.stderr
         assert told.stdout.endswith("Everything that must hold holds.\n")
     assert set(up.record["groups"]) == {"postgres", "valkey", "mailbox", "web", "engine", "sender", "beat"}
