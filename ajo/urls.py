@@ -36,5 +36,20 @@ urlpatterns = [
         admin.site.admin_view(report_pages.campaign_report),
         name="report-campaign",
     ),
+    path(
+        "admin/reports/campaigns/<slug:key>/runs/<int:number>/",
+        admin.site.admin_view(report_pages.run_report),
+        name="report-run",
+    ),
+    path(
+        "admin/reports/offers/<slug:key>/",
+        admin.site.admin_view(report_pages.offer_report),
+        name="report-offer",
+    ),
+    path(
+        "admin/reports/of/<int:cause>/<int:origin>/",
+        admin.site.admin_view(report_pages.report_of),
+        name="report-of",
+    ),
     path("admin/", admin.site.urls),
 ]

@@ -79,6 +79,11 @@ class RunCounts:
     def clicked(self) -> int:
         return self._of(MessageMark.CLICKED)
 
+    @property
+    def converted(self) -> int:
+        """Did in time what the goal of the campaign says."""
+        return self._of(MessageMark.CONVERTED)
+
 
 def run_counts(run_ids: Iterable[int]) -> Mapping[int, RunCounts]:
     """Run id → its counts, also for a run without messages. One statement, whose cost does not grow with messages."""

@@ -22,8 +22,8 @@ _OF_ORIGINS = _COUNTED.format(
 )
 _OF_DAYS = _COUNTED.format(which="day >= %(first)s")
 _ORIGIN = f"""
-SELECT activity, channel, mark, reason_code, day, sum(n)::bigint AS n FROM {_OF_ORIGINS}
-GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0
+SELECT origin_id, activity, channel, mark, reason_code, day, sum(n)::bigint AS n FROM {_OF_ORIGINS}
+GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(n) <> 0
 """
 _OVERVIEW = f"""
 SELECT cause_kind, origin_id, channel, mark, reason_code, day, sum(n)::bigint AS n FROM {_OF_DAYS}
@@ -66,17 +66,20 @@ class Numbers:
         return self[MessageMark.TARGETED] - decided - self.lost
 
     def rate(self, mark: MessageMark) -> float | None:
-        """The share of the messages sent that have a mark, or of those targeted that were sent; None of nothing."""
-        base = self[MessageMark.TARGETED if mark == MessageMark.SENT else MessageMark.SENT]
+        """The share of the messages sent that have a mark, or of those targeted that were sent or withheld; None of
+        nothing."""
+        of_targeted = mark in (MessageMark.SENT, MessageMark.WITHHELD)
+        base = self[MessageMark.TARGETED if of_targeted else MessageMark.SENT]
         return self[mark] / base if base else None
 
 
 @dataclass(slots=True)
 class Report:
-    """The numbers of some origins: together, by (activity, channel), and by day in UTC."""
+    """The numbers of some origins: together, by (activity, channel), by origin id, and by day in UTC."""
 
     total: Numbers = field(default_factory=Numbers)
     parts: dict[tuple[str, int], Numbers] = field(default_factory=lambda: defaultdict(Numbers))
+    origins: dict[int, Numbers] = field(default_factory=lambda: defaultdict(Numbers))
     days: dict[date, Numbers] = field(default_factory=lambda: defaultdict(Numbers))
 
 
@@ -96,7 +99,10 @@ def report(cause_kind: int, origin_ids: Iterable[int]) -> Report:
     with sql.cursor() as cur:
         cur.execute(_ORIGIN, {"cause_kind": int(cause_kind), "origin_ids": list(origin_ids)})
         for row in cur:
-            for numbers in (made.total, made.parts[row.activity, row.channel], made.days[row.day]):
+            for numbers in (
+                *(made.total, made.parts[row.activity, row.channel]),
+                *(made.origins[row.origin_id], made.days[row.day]),
+            ):
                 numbers.add(row.mark, row.reason_code, row.n)
     return made
 

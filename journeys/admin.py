@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -20,6 +20,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from ajo.core.admin_mixins import Large, LookOnly
+from channels.goal_forms import GoalForm
 from channels.models import Content
 from journeys import canvas, services
 from journeys.models import Journey, JourneyInstance, JourneyVersion, ReEntry, StepLog
@@ -80,12 +81,40 @@ class JourneyAdmin(ModelAdmin):
             self.admin_site.admin_view(self.edit_content),
             name="journeys_journey_content",
         )
-        return [content, *super().get_urls()]
+        goal = path(
+            "<int:pk>/goal/", self.admin_site.admin_view(self.goal_view), name="journeys_journey_goal"
+        )
+        return [content, goal, *super().get_urls()]
 
     def edit_content(self, request: HttpRequest, key: str) -> HttpResponse:
         """The page of a content: boxes know contents by their keys."""
         content = get_object_or_404(Content, key=key)
         return HttpResponseRedirect(reverse("admin:channels_content_change", args=[content.pk]))
+
+    def goal_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """What the messages of all versions should bring about; it can be set at any time."""
+        journey = get_object_or_404(Journey.objects.select_related("goal__event_type"), pk=pk)
+        if not self.has_view_permission(request, journey):
+            raise PermissionDenied
+        may_set = self.has_change_permission(request, journey)
+        goal = GoalForm(journey.goal, request.POST if request.method == "POST" else None)
+        if request.method == "POST":
+            if not may_set:
+                raise PermissionDenied
+            user: Any = request.user
+            if goal.save(lambda wanted: services.set_goal(journey=journey, wanted=wanted, user=user)):
+                messages.success(request, _("The goal counts from now on."))
+                return HttpResponseRedirect(reverse("admin:journeys_journey_goal", args=[journey.pk]))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": journey,
+            "title": _("Goal of %(name)s") % {"name": journey.name},
+            "goal": goal,
+            "goal_url": request.path,
+            "may_set_goal": may_set,
+        }
+        return TemplateResponse(request, "admin/journeys/journey/goal.html", context)
 
     def change_view(
         self,
@@ -131,6 +160,12 @@ class JourneyAdmin(ModelAdmin):
                 "add_content": reverse("admin:channels_content_add"),
                 "edit_content": reverse("admin:journeys_journey_content", args=["__key__"]),
                 "docs": reverse("docs-page", args=["journeys"]),
+                "goal": reverse("admin:journeys_journey_goal", args=[journey.pk]),
+                "report": (
+                    reverse("report-journey", args=[journey.key])
+                    if user.has_perm("channels.view_messagecount")
+                    else ""
+                ),
             },
         }
 

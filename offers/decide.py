@@ -53,9 +53,9 @@ SELECT k.key, {_DECISION} FROM decision_key k JOIN decision d ON d.id = k.decisi
 _READ_DECISIONS = f"SELECT {_DECISION} FROM decision d WHERE d.id = ANY(%b::uuid[])"
 _RECORD = """
 WITH counted AS (
-    INSERT INTO offer_stat AS s (offer_id, day, part, decided)
-    SELECT offer_id, %b::date, %s, n FROM unnest(%b::bigint[], %b::bigint[]) AS t(offer_id, n) ORDER BY offer_id
-    ON CONFLICT (offer_id, day, part) DO UPDATE SET decided = s.decided + excluded.decided
+    INSERT INTO offer_stat AS s (offer_id, placement_id, day, part, decided)
+    SELECT offer_id, %s, %b::date, %s, n FROM unnest(%b::bigint[], %b::bigint[]) AS t(offer_id, n) ORDER BY offer_id
+    ON CONFLICT (offer_id, placement_id, day, part) DO UPDATE SET decided = s.decided + excluded.decided
 )
 INSERT INTO decision (id, profile_id, policy_id, placement_id, decided_at, offers, is_fallback, is_exploration,
     model_versions, candidates, door, cause_id)
@@ -596,6 +596,7 @@ def _record(
         _RECORD,
         [
             *(
+                plan.placement_id,
                 now.astimezone(UTC).date(),
                 random.randrange(ModelStat.PARTS),
                 list(counts),

@@ -416,14 +416,16 @@ class DecisionOutcome(models.Model):
 
 
 class OfferStat(models.Model):
-    """How often an offer item was decided, shown, clicked and converted on a day: counts that are only added to.
+    """How often an offer item was decided, shown, clicked and converted in a placement on a day: counts that are only
+    added to. Each equals a count over decisions and their outcomes.
 
-    Key: (offer, day in UTC, part); parts as in ModelStat. Locks: after everything else, in key order. Met by: two
-    writers of the same part.
+    Key: (offer, placement, day in UTC, part); parts as in ModelStat. Locks: after everything else, in key order. Met
+    by: two writers of the same part.
     """
 
-    pk = models.CompositePrimaryKey("offer_id", "day", "part")
+    pk = models.CompositePrimaryKey("offer_id", "placement_id", "day", "part")
     offer = models.ForeignKey(OfferItem, models.DO_NOTHING, db_constraint=False, db_index=False)
+    placement = models.ForeignKey(Placement, models.DO_NOTHING, db_constraint=False, db_index=False)
     day = models.DateField()
     part = models.SmallIntegerField()
     decided = models.BigIntegerField(db_default=0)
@@ -434,6 +436,7 @@ class OfferStat(models.Model):
     class Meta:
         db_table = "offer_stat"
         default_permissions = ()
+        indexes = [models.Index(fields=["day"], name="offer_stat_day")]
 
 
 class ModelStat(models.Model):

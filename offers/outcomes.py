@@ -41,11 +41,12 @@ JOIN offers_selectionstrategy s ON s.key = c.strategy AND s.method = %s
 WHERE d.id = ANY(%b::uuid[]) AND c.code = %s
 """
 _COUNT = """
-INSERT INTO offer_stat AS s (offer_id, day, part, shown, clicked, converted)
-SELECT offer_id, %b::date, %s, count(*) FILTER (WHERE kind = 1), count(*) FILTER (WHERE kind = 2),
+INSERT INTO offer_stat AS s (offer_id, placement_id, day, part, shown, clicked, converted)
+SELECT t.offer_id, d.placement_id, %b::date, %s, count(*) FILTER (WHERE kind = 1), count(*) FILTER (WHERE kind = 2),
     count(*) FILTER (WHERE kind = 3)
-FROM unnest(%b::bigint[], %b::smallint[]) AS t(offer_id, kind) GROUP BY offer_id ORDER BY offer_id
-ON CONFLICT (offer_id, day, part) DO UPDATE
+FROM unnest(%b::uuid[], %b::bigint[], %b::smallint[]) AS t(decision_id, offer_id, kind)
+JOIN decision d ON d.id = t.decision_id GROUP BY 1, 2 ORDER BY 1, 2
+ON CONFLICT (offer_id, placement_id, day, part) DO UPDATE
 SET shown = s.shown + excluded.shown, clicked = s.clicked + excluded.clicked,
     converted = s.converted + excluded.converted
 """
@@ -99,4 +100,5 @@ def _add(new: Sequence[Taken], kind: DecisionOutcome.Kind, now: datetime) -> Non
             ],
         )
         part = random.randrange(ModelStat.PARTS)
-        cur.execute(_COUNT, [day, part, [one.offer_id for one in new], [kind.value] * len(new)])
+        columns = [list(column) for column in zip(*new, strict=True)]
+        cur.execute(_COUNT, [day, part, *columns, [kind.value] * len(new)])

@@ -53,6 +53,7 @@ _AUTHORED = {
     "profiles.lookup": "view",
     "profiles.codepool": "view",
     "campaigns.notice": "view",
+    "channels.messagecount": "view",
 }
 _PEOPLE = {
     "profiles.profile": "view",

@@ -30,6 +30,7 @@ SCOPES: dict[str, Scope] = {
     ),
     "journeys:publish": Scope(_("Publish journeys"), ("journeys.publish_journey",)),
     "journeys:operate": Scope(_("Pause, resume, close and stop journeys"), ("journeys.operate_journey",)),
+    "reports:read": Scope(_("Read reports of messages and offers"), ("channels.view_messagecount",)),
     "contents:read": Scope(_("Read content"), ("channels.view_content",)),
     "contents:write": Scope(
         _("Write content and its drafts"), ("channels.add_content", "channels.change_content")

@@ -27,6 +27,7 @@ from campaigns import schedule as schedules
 from campaigns.admin.forms import CampaignForm, NewCampaignForm, ScheduleForm
 from campaigns.models import Campaign, CampaignRun
 from channels import wording
+from channels.goal_forms import GoalForm
 from channels.models import CauseKind, ChannelConfiguration, Message
 from channels.reach import reach
 from profiles.models import Audience
@@ -166,6 +167,10 @@ class RunRow:
         return self.share(self.counts.clicked)
 
     @property
+    def converted_share(self) -> int:
+        return self.share(self.counts.converted)
+
+    @property
     def percent(self) -> int:
         if self.run.is_over:
             return 100
@@ -242,6 +247,7 @@ class CampaignAdmin(ModelAdmin):
             at("<int:pk>/reach/", self.reach_view, "reach"),
             at("<int:pk>/dates/", self.dates_view, "dates"),
             at("<int:pk>/runs/", self.runs_view, "runs"),
+            at("<int:pk>/goal/", self.goal_view, "goal"),
             at("<int:pk>/do/<slug:verb>/", self.act_view, "act"),
             at("runs/<int:pk>/", self.run_view, "run"),
             at("runs/<int:pk>/numbers/", self.run_numbers_view, "run_numbers"),
@@ -295,6 +301,7 @@ class CampaignAdmin(ModelAdmin):
         campaign: Campaign,
         form: CampaignForm,
         schedule: ScheduleForm,
+        goal: GoalForm | None = None,
     ) -> HttpResponse:
         may_change = campaign.state == State.DRAFT and self.has_change_permission(request, campaign)
         problems = (
@@ -319,6 +326,9 @@ class CampaignAdmin(ModelAdmin):
             "is_over": campaign.state in (State.STOPPED, State.FINISHED),
             "is_triggered": campaign.kind == Campaign.Kind.TRIGGERED,
             "example": _example(campaign),
+            "goal": goal or GoalForm(campaign.goal),
+            "goal_url": reverse("admin:campaigns_campaign_goal", args=[campaign.pk]),
+            "may_set_goal": self.has_change_permission(request, campaign),
         }
         return TemplateResponse(request, "admin/campaigns/campaign/page.html", context)
 
@@ -326,7 +336,7 @@ class CampaignAdmin(ModelAdmin):
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         rows = Campaign.objects.select_related(
-            "content", "configuration", "audience", "created_by", "approved_by"
+            "content", "configuration", "audience", "created_by", "approved_by", "goal__event_type"
         )
         return get_object_or_404(rows, pk=pk)
 
@@ -390,6 +400,21 @@ class CampaignAdmin(ModelAdmin):
         campaign = self._campaign(request, pk)
         context = {"campaign": campaign, "rows": _run_rows(campaign)}
         return TemplateResponse(request, "admin/campaigns/campaign/runs.html", context)
+
+    def goal_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Set the goal, at any time; what is wrong with it stands beside its fields."""
+        campaign = self._campaign(request, pk)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_change_permission(request, campaign):
+            raise PermissionDenied
+        user: Any = request.user
+        goal = GoalForm(campaign.goal, request.POST)
+        if goal.save(lambda wanted: services.set_goal(campaign=campaign, wanted=wanted, user=user)):
+            messages.success(request, _("The goal counts from now on."))
+            return redirect("admin:campaigns_campaign_change", campaign.pk)
+        form = CampaignForm(instance=campaign)
+        return self._page(request, campaign, form, ScheduleForm(campaign.schedule), goal)
 
     # --- a run -----------------------------------------------------------------------------------------------
 

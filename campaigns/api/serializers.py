@@ -9,6 +9,7 @@ from rest_framework import serializers
 from ajo.core.rest.serializers import IdField, Strict, WordField
 from campaigns.models import Campaign, CampaignRun
 from campaigns.requests import MAX_RECIPIENTS
+from channels.goal_forms import GoalSerializer, goal_json
 from channels.models import ChannelConfiguration, Content, Message, MessageClass
 from profiles.models import Audience
 
@@ -51,11 +52,16 @@ class CampaignSerializer(serializers.Serializer[Campaign]):
     exclusions = serializers.SerializerMethodField()
     schedule = ScheduleField()
     context = serializers.DictField(help_text="What the content reads as `context`; a call adds to it.")
+    goal = serializers.SerializerMethodField()
     revision = serializers.IntegerField(help_text="Send it back when changing.")
     next_run_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
     approved_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
+
+    @extend_schema_field(GoalSerializer(allow_null=True))
+    def get_goal(self, campaign: Campaign) -> dict[str, Any] | None:
+        return goal_json(campaign.goal)
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_exclusions(self, campaign: Campaign) -> list[str]:
@@ -87,6 +93,9 @@ class _Parts(Strict):
     )
     schedule = ScheduleField(required=False)
     context = serializers.DictField(required=False)
+    goal = GoalSerializer(
+        allow_null=True, required=False, help_text="What people should do; it can be set at any time."
+    )
 
 
 class NewCampaignSerializer(_Parts):

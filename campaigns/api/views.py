@@ -23,6 +23,8 @@ from campaigns import reports, requests, runs, services
 from campaigns import schedule as schedules
 from campaigns.api import serializers as shapes
 from campaigns.models import Campaign, CampaignRequest, CampaignRun
+from channels.goal_forms import errors_of, wanted_of
+from channels.goals import GoalRefused
 from channels.models import MessageMark
 from channels.reach import reach
 
@@ -70,7 +72,7 @@ class CampaignViewSet(ViewSet):
     }
 
     def get_queryset(self) -> QuerySet[Campaign]:
-        found = Campaign.objects.select_related("content", "configuration", "audience")
+        found = Campaign.objects.select_related("content", "configuration", "audience", "goal__event_type")
         return found.prefetch_related("exclusions")
 
     def list(self, request: Request) -> Response:
@@ -97,8 +99,11 @@ class CampaignViewSet(ViewSet):
     def create(self, request: Request) -> Response:
         """A new campaign, as a draft, which may still lack things."""
         asked = self.read(shapes.NewCampaignSerializer)
-        with refusals():
+        goal = wanted_of(asked.pop("goal", None))
+        with refusals(), transaction.atomic():
             campaign = services.create_campaign(**asked, user=self.person())
+            if goal is not None:
+                services.set_goal(campaign=campaign, wanted=goal, user=self.person())
         return self._campaign(campaign, HTTPStatus.CREATED)
 
     @extend_schema(responses=shapes.CampaignDetailSerializer)
@@ -116,12 +121,19 @@ class CampaignViewSet(ViewSet):
         ],
     )
     def partial_update(self, request: Request, key: str) -> Response:
-        """Change a draft; the name and the description always. 409 `stale_revision` when somebody was quicker."""
+        """Change a draft; the name, the description and the goal always.
+
+        409 `stale_revision` when somebody was quicker.
+        """
         campaign = self.get_object()
         asked = self.read(shapes.CampaignChangesSerializer)
         revision = asked.pop("revision")
-        with refusals():
+        has_goal = "goal" in asked
+        goal = wanted_of(asked.pop("goal", None))
+        with refusals(), transaction.atomic():
             services.update_campaign(campaign=campaign, revision=revision, user=self.person(), changes=asked)
+            if has_goal:
+                services.set_goal(campaign=campaign, wanted=goal, user=self.person())
         return self._campaign(campaign)
 
     @extend_schema(request=None, responses=shapes.CampaignDetailSerializer)
@@ -331,6 +343,8 @@ def refusals() -> Iterator[None]:
         ]
         is_stale = isinstance(refused, services.StaleRevision)
         raise Refused(str(refused), code="stale_revision" if is_stale else "refused", errors=errors) from None
+    except GoalRefused as refused:
+        raise Refused(str(refused), errors=errors_of(refused)) from None
     except requests.RequestReused as refused:
         raise Refused(str(refused), code="request_reused") from None
     except (requests.RequestRefused, runs.RunRefused) as refused:

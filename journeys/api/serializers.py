@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ajo.core.rest.serializers import Filters, IdField, Strict, WordField, words
+from channels.goal_forms import GoalSerializer, goal_json
 from journeys.graph import Level
 from journeys.models import Journey, JourneyInstance, JourneyVersion, ReEntry
 
@@ -105,6 +106,7 @@ class JourneySerializer(serializers.Serializer[Journey]):
     )
     versions = JourneyVersionSerializer(many=True, source="versions.all", help_text="Newest first.")
     draft = serializers.SerializerMethodField()
+    goal = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
 
     @extend_schema_field(JourneyDraftNoteSerializer(allow_null=True))
@@ -113,6 +115,10 @@ class JourneySerializer(serializers.Serializer[Journey]):
             version for version in journey.versions.all() if version.state == JourneyVersion.State.DRAFT
         ]
         return {"number": drafts[0].number, "revision": drafts[0].revision} if drafts else None
+
+    @extend_schema_field(GoalSerializer(allow_null=True))
+    def get_goal(self, journey: Journey) -> dict[str, Any] | None:
+        return goal_json(journey.goal)
 
 
 class NewJourneySerializer(Strict):
@@ -124,6 +130,11 @@ class NewJourneySerializer(Strict):
 class JourneyWordsSerializer(Strict):
     name = serializers.CharField(max_length=200, required=False)
     description = serializers.CharField(allow_blank=True, max_length=10_000, required=False)
+    goal = GoalSerializer(
+        allow_null=True,
+        required=False,
+        help_text="What people should do after its messages, in all versions.",
+    )
 
 
 class SavedJourneyDraftSerializer(Strict):

@@ -19,6 +19,8 @@ from rest_framework.response import Response
 from ajo.core.rest.idempotency import idempotent
 from ajo.core.rest.problems import Refused
 from ajo.core.rest.views import NUMBER, SLUG, View, ViewSet, with_etag
+from channels.goal_forms import errors_of, wanted_of
+from channels.goals import GoalRefused
 from journeys import canvas, reports, services
 from journeys.api import serializers as shapes
 from journeys.models import Journey, JourneyInstance, JourneyVersion, JourneyWait, StepLog
@@ -62,7 +64,8 @@ class JourneyViewSet(ViewSet):
 
     def get_queryset(self) -> QuerySet[Journey]:
         versions = JourneyVersion.objects.order_by("-number").defer("graph", "pins")
-        return with_state(Journey.objects.all()).prefetch_related(Prefetch("versions", queryset=versions))
+        journeys = Journey.objects.select_related("goal__event_type")
+        return with_state(journeys).prefetch_related(Prefetch("versions", queryset=versions))
 
     def list(self, request: Request) -> Response:
         """All journeys, by key."""
@@ -93,11 +96,16 @@ class JourneyViewSet(ViewSet):
 
     @extend_schema(request=shapes.JourneyWordsSerializer)
     def partial_update(self, request: Request, key: str) -> Response:
-        """Another name or description."""
+        """Another name, description or goal."""
         journey = self.get_object()
-        asked = {"name": journey.name, "description": journey.description}
-        asked |= self.read(shapes.JourneyWordsSerializer)
-        services.describe_journey(journey=journey, user=self.person(), **asked)
+        asked = self.read(shapes.JourneyWordsSerializer)
+        with refusals(), transaction.atomic():
+            if "goal" in asked:
+                goal = wanted_of(asked.pop("goal"))
+                services.set_goal(journey=journey, wanted=goal, user=self.person())
+            if asked:
+                words = {"name": journey.name, "description": journey.description} | asked
+                services.describe_journey(journey=journey, user=self.person(), **words)
         return self._journey(journey)
 
     @extend_schema(responses=shapes.JourneyDraftSerializer)
@@ -254,6 +262,8 @@ def refusals() -> Iterator[None]:
     """What the services refuse, as a problem that names the box and the setting."""
     try:
         yield
+    except GoalRefused as refused:
+        raise Refused(str(refused), errors=errors_of(refused)) from None
     except services.JourneyRefused as refused:
         errors = [
             {

@@ -50,7 +50,7 @@ def test_a_campaign_is_written_reviewed_run_paused_and_stopped(api: APIClient) -
     assert body == {
         "key": "survey", "name": "Survey", "description": "", "kind": "scheduled", "state": "draft",
         "content": None, "configuration": None, "message_class": "marketing", "audience": None, "exclusions": [],
-        "schedule": {"kind": "now"}, "context": {}, "revision": 1, "next_run_at": None,
+        "schedule": {"kind": "now"}, "context": {}, "goal": None, "revision": 1, "next_run_at": None,
         "created_at": body["created_at"], "approved_at": None, "ended_at": None,
     }  # fmt: skip
 
@@ -89,6 +89,25 @@ def test_a_campaign_is_written_reviewed_run_paused_and_stopped(api: APIClient) -
     assert api.post(f"{URL}survey/stop/").json()["state"] == "stopped"
     problem(api.post(f"{URL}survey/runs/1/stop/"), 409, "refused")
     assert AuditEvent.objects.filter(object_key="survey").count() == 9
+
+
+def test_a_goal_is_set_with_the_campaign_and_changed_when_it_is_live(api: APIClient) -> None:
+    goal = {"event": "Booked", "condition": "event.total > 5", "days": 3}
+    made = api.post(URL, {"key": "survey", "name": "Survey", "goal": goal})
+    assert made.json()["goal"] == goal
+    Campaign.objects.update(state=Campaign.State.LIVE)
+    changed = api.patch(f"{URL}survey/", {"goal": {"event": "Bought"}, "revision": 1})
+    assert changed.json()["goal"] == {"event": "Bought", "condition": "", "days": 7}
+    refused = problem(
+        api.patch(f"{URL}survey/", {"name": "X", "goal": {**goal, "condition": "event.total +"}, "revision": 2}),
+        409, "refused",
+    )  # fmt: skip
+    assert [error["field"] for error in refused["errors"]] == ["goal.condition"]
+    stored = api.get(f"{URL}survey/").json()
+    assert (stored["name"], stored["revision"]) == ("Survey", 2), "nothing was changed"
+    problem(api.patch(f"{URL}survey/", {"goal": {**goal, "days": 91}, "revision": 2}), 400, "invalid")
+    assert api.patch(f"{URL}survey/", {"name": "Y", "revision": 2}).json()["goal"]["event"] == "Bought"
+    assert api.patch(f"{URL}survey/", {"goal": None, "revision": 3}).json()["goal"] is None
 
 
 @pytest.mark.django_db(transaction=True)

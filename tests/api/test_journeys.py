@@ -45,6 +45,7 @@ def test_a_journey_is_written_checked_and_published(api: APIClient) -> None:
             {"number": 1, "state": "draft", "re_entry": "never", "published_at": None, "ended_at": None}
         ],
         "draft": {"number": 1, "revision": 1},
+        "goal": None,
         "created_at": made.json()["created_at"],
     }
     empty = api.get("/api/v1/journeys/welcome/draft/").json()
@@ -219,3 +220,17 @@ def test_counts_are_sent_again_only_when_they_changed(api: APIClient) -> None:
     changed = api.get(f"{url}counts/", headers={"If-None-Match": '"another"'})
     assert (changed.status_code, changed["ETag"]) == (200, first["ETag"])
     problem(api.get(f"{url}counts/?version=9"), 404, "not_found")
+
+
+def test_a_goal_is_a_field_of_the_journey(api: APIClient) -> None:
+    url = make_journey(api, is_live=True)
+    goal = {"event": "Booked", "condition": "", "days": 7}
+    assert api.patch(url, {"goal": {"event": "Booked"}, "name": "Hello"}).json()["goal"] == goal
+    refused = problem(
+        api.patch(url, {"goal": {**goal, "condition": "entry.x == 1"}, "name": "X"}), 409, "refused"
+    )
+    assert [error["field"] for error in refused["errors"]] == ["goal.condition"]
+    assert api.get(url).json()["name"] == "Hello"
+    assert api.get("/api/v1/journeys/").json()["results"][0]["goal"] == goal
+    assert api.patch(url, {"goal": None}).json()["goal"] is None
+    assert AuditEvent.objects.filter(action="set_goal", object_key="welcome").count() == 2

@@ -15,6 +15,7 @@ from django.utils import timezone
 from ajo.core.models import AuditEvent
 from campaigns import runs, services
 from campaigns.models import Campaign, Notice
+from channels.goals import Wanted, said
 from channels.models import Message, Suppression
 from profiles.models import Audience, Channel
 from tests.campaigns.helpers import freeze, make_campaign, make_list, make_people, make_words, send, start
@@ -351,3 +352,23 @@ def test_dates_are_shown_in_the_zone_of_the_campaign(marketer: Client, draft: Ca
     day = (timezone.now() + timedelta(days=3)).date()
     at = {"schedule-when": "at", "schedule-at_day": day.isoformat(), "schedule-zone": "Asia/Tokyo"}
     assert ", 09:00</li>" in marketer.post(url, filled_in(draft, **at)).content.decode()
+
+
+def test_the_goal_is_set_changed_and_removed_on_the_page_of_a_live_campaign(marketer: Client) -> None:
+    campaign = make_campaign(make_list("buyers", make_people(1)))
+    url = reverse("admin:campaigns_campaign_goal", args=[campaign.pk])
+    form = {"goal-event": "Booked", "goal-days": "3", "goal-condition": "event.total >"}
+    answer = marketer.post(url, form)
+    assert "The condition of the goal cannot be used." in text_of(answer)
+    assert 'value="Booked"' in answer.content.decode(), "what was filled in is still there"
+    answer = marketer.post(url, form | {"goal-condition": "event.total > 5"}, follow=True)
+    assert "The goal counts from now on." in text_of(answer)
+    campaign.refresh_from_db()
+    assert said(campaign.goal) == Wanted("Booked", "event.total > 5", 3)
+    marketer.post(url, form | {"remove": "1"})
+    campaign.refresh_from_db()
+    assert campaign.goal is None
+    viewer = Client()
+    viewer.force_login(make_colleague("viewer", name="vic"))
+    assert viewer.post(url, form).status_code == 403
+    assert "fieldset disabled" in viewer.get(page_of(campaign)).content.decode()

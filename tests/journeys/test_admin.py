@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from ajo.core.models import AuditEvent, User
+from channels.goals import Wanted, said
 from journeys import services
 from journeys.activities import registry
 from journeys.models import Journey, JourneyInstance, JourneyVersion
@@ -128,3 +129,17 @@ def test_a_walk_shows_its_steps(boss: Client) -> None:
     assert "<b>entry</b>: next" in page
     assert "The journey was stopped." in page
     assert boss.get(reverse("admin:journeys_journeyinstance_changelist")).status_code == 200
+
+
+def test_the_goal_has_a_page_of_its_own(boss: Client, client: Client) -> None:
+    journey = make_live(waiting_graph(minutes=5), key="welcome").journey
+    url = reverse("admin:journeys_journey_goal", args=[journey.pk])
+    assert boss.post(url, {"goal-event": "", "goal-days": "3"}).status_code == 200
+    assert boss.post(url, {"goal-event": "Booked", "goal-days": "3"}).status_code == 302
+    journey.refresh_from_db()
+    assert said(journey.goal) == Wanted("Booked", days=3)
+    page = boss.get(url).content.decode()
+    assert 'value="Booked"' in page
+    assert reverse("report-journey", args=["welcome"]) in page
+    client.force_login(User.objects.create_user("nobody", is_staff=True))
+    assert client.get(url).status_code == 403

@@ -70,6 +70,23 @@ export function JourneyPanel() {
           </button>
         )}
       </section>
+      <section className="jc-versions" aria-label="Goal">
+        <h3>Goal</h3>
+        <p className="jc-hint">
+          {journey.goal
+            ? `${journey.goal.event} within ${journey.goal.days} ${journey.goal.days === 1 ? "day" : "days"} of a message${journey.goal.condition ? `, when ${journey.goal.condition}` : ""}`
+            : "What its messages should bring about is not set."}
+        </p>
+        <p className="jc-hint">
+          <a href={editor.boot.links.goal}>{journey.goal ? "The goal" : "Set a goal"}</a>
+          {editor.boot.links.report && (
+            <>
+              {" · "}
+              <a href={editor.boot.links.report}>Report</a>
+            </>
+          )}
+        </p>
+      </section>
       <section className="jc-versions" aria-label="Versions">
         <h3>Versions</h3>
         <ul>

@@ -107,6 +107,7 @@ export interface Journey {
   state: string;
   versions: Version[];
   draft: { number: number; revision: number } | null;
+  goal: { event: string; condition: string; days: number } | null;
 }
 
 /** A draft, or the newest version where there is none: then `revision` is null. */
@@ -149,7 +150,7 @@ export interface Boot {
   re_entries: Choice[];
   may: { change: boolean; publish: boolean; operate: boolean };
   /** Addresses of other pages; in `edit_content` the key stands for __key__. */
-  links: { add_content: string; edit_content: string; docs: string };
+  links: { add_content: string; edit_content: string; docs: string; goal: string; report: string };
 }
 
 /** What undo and redo restore. */
