@@ -13,13 +13,13 @@ from typing import Any
 from django.db import DataError, IntegrityError, transaction
 
 from ajo.core.models import AuditEvent, User
-from ajo.lib import doorbell, lifecycle
+from ajo.lib import doorbell, lifecycle, sql
 from campaigns import runs
 from campaigns import schedule as schedules
 from campaigns.models import Campaign, CampaignRun
 from channels import delivery, goals, readiness
 from channels.goals import Wanted
-from channels.models import CauseKind, MessageClass
+from channels.models import CauseKind, MessageClass, SendHold
 from channels.reports import Origin
 
 State = Campaign.State
@@ -29,6 +29,7 @@ FIELDS = (
     *WORDS, "content", "configuration", "message_class", "audience", "exclusions", "schedule", "context",
 )  # fmt: skip
 _OPEN_RUNS = (CampaignRun.State.FREEZING, CampaignRun.State.SENDING, CampaignRun.State.PAUSED)
+_CALLED = CauseKind.API_REQUEST.value
 START_TASK = "campaigns.tasks.start_due_runs"
 
 
@@ -215,13 +216,23 @@ def send_back(*, campaign: Campaign, user: User | None, comment: str = "") -> Ca
     return campaign
 
 
+def sent_back(campaign: Campaign) -> AuditEvent | None:
+    """The line of the audit that says why it was sent back, if that is the last that came of its review."""
+    lines = AuditEvent.objects.filter(object_kind=campaign._meta.label_lower, object_key=campaign.key)
+    of_review = lines.filter(action__in=["submit_campaign", "send_back_campaign"])
+    last = of_review.select_related("user").order_by("-id").first()
+    is_answered = last is None or last.action == "submit_campaign" or not last.data.get("comment")
+    return None if is_answered else last
+
+
 def pause(*, campaign: Campaign, user: User | None) -> Campaign:
-    """No run begins and no call is taken, and the runs that have begun stand still."""
+    """No run begins and no call is taken; the runs that have begun stand still, and what calls have queued waits."""
     with transaction.atomic():
         campaign = _locked(campaign)
         _move(campaign, State.LIVE, State.PAUSED)
         for run in _runs(campaign, CampaignRun.State.FREEZING, CampaignRun.State.SENDING):
             runs.pause_run(run=run, user=user)
+        _hold(campaign)
         AuditEvent.record("pause_campaign", campaign, user=user)
     return campaign
 
@@ -233,6 +244,8 @@ def resume(*, campaign: Campaign, user: User | None, now: datetime) -> Campaign:
         _move(campaign, State.PAUSED, State.LIVE)
         for run in _runs(campaign, CampaignRun.State.PAUSED):
             runs.resume_run(run=run, now=now, user=user)
+        _release(campaign)
+        _look_again(campaign, now)
         AuditEvent.record("resume_campaign", campaign, user=user)
     doorbell.ring_on_commit(START_TASK)
     return campaign
@@ -256,6 +269,7 @@ def begin_stop(*, campaign: Campaign, user: User | None) -> Campaign:
         _move(campaign, campaign.state, State.STOPPED, next_run_at=None)
         for run in _runs(campaign, *_OPEN_RUNS):
             runs.begin_stop(run=run, user=user)
+        _hold(campaign)  # nothing goes out between the two halves
         AuditEvent.record("stop_campaign", campaign, user=user)
     return campaign
 
@@ -264,10 +278,10 @@ def finish_stop(*, campaign: Campaign, now: datetime) -> None:
     """Withhold what a stopped campaign still has queued."""
     for run in CampaignRun.objects.filter(campaign=campaign, state=CampaignRun.State.STOPPED, ended_at=None):
         runs.finish_stop(run=run, now=now)
-    delivery.withhold_origin(
-        cause_kind=CauseKind.API_REQUEST, origin_id=campaign.pk, reason=runs.STOPPED_REASON
-    )
-    Campaign.objects.filter(pk=campaign.pk, ended_at=None).update(ended_at=now)
+    with transaction.atomic():
+        delivery.withhold_origin(cause_kind=_CALLED, origin_id=campaign.pk, reason=runs.STOPPED_REASON)
+        _release(campaign)
+        Campaign.objects.filter(pk=campaign.pk, ended_at=None).update(ended_at=now)
     campaign.refresh_from_db(fields=["ended_at"])
 
 
@@ -279,6 +293,28 @@ def settle(now: datetime) -> int:
         finish_stop(campaign=campaign, now=now)
         settled += 1
     return settled + runs.settle_runs(now)
+
+
+def _hold(campaign: Campaign) -> None:
+    """Hold what calls have queued; the messages of runs are held with their runs."""
+    if campaign.kind == Campaign.Kind.TRIGGERED:
+        SendHold.objects.get_or_create(
+            scope=SendHold.Scope.TRIGGERED_CAMPAIGN,
+            ref=campaign.pk,
+            defaults={"reason": f"{campaign} is paused or stopped."[:200]},
+        )
+
+
+def _release(campaign: Campaign) -> None:
+    SendHold.objects.filter(scope=SendHold.Scope.TRIGGERED_CAMPAIGN, ref=campaign.pk).delete()
+
+
+def _look_again(campaign: Campaign, now: datetime) -> None:
+    """What calls have queued goes at once."""
+    if campaign.kind == Campaign.Kind.TRIGGERED and campaign.configuration is not None:
+        channel = campaign.configuration.channel
+        with sql.cursor() as cur:
+            delivery.release_origin(cur, cause_kind=_CALLED, origin_id=campaign.pk, channel=channel, now=now)
 
 
 def _check(campaign: Campaign, participle: str, now: datetime) -> None:

@@ -62,7 +62,7 @@ def preview(authored: Authored, values: dict[str, Any], profile_id: int | None =
         words = replace(authored.words, subject="") if broken else authored.words
         try:
             compiled = rendering.compiled(authored.channel, words)
-            values = _reached(authored.channel, words, compiled, values, profile_id)
+            values = reached(authored.channel, words, compiled, values, profile_id)
             shown = compiled.preview(values)
             preheader = Template(authored.words.preheader, is_html=False).render(values).strip()
         except ContentError as error:
@@ -71,10 +71,10 @@ def preview(authored: Authored, values: dict[str, Any], profile_id: int | None =
     return Preview(shown, preheader, findings, checklist.checks(authored, shown))
 
 
-def _reached(
+def reached(
     channel: int, words: Words, compiled: Compiled, values: dict[str, Any], profile_id: int | None
 ) -> dict[str, Any]:
-    """The values with what else the words ask for. Raises ContentError."""
+    """The values with what else the words ask for, as `channels.delivery.values.trial`. Raises ContentError."""
     needs = rendering.needs(channel, words)
     return trial(needs, compiled, values, profile_id, timezone.now()) if needs else values
 
@@ -224,7 +224,7 @@ def _proof_body(
             date=format_datetime(timezone.now()),
         )
         compiled = rendering.compiled(authored.channel, words)
-        return compiled.render(_reached(authored.channel, words, compiled, values, profile_id), envelope)
+        return compiled.render(reached(authored.channel, words, compiled, values, profile_id), envelope)
     except ContentError as error:
         raise ProofRefused(f"These words cannot be rendered. {error}") from error
 

@@ -620,6 +620,7 @@ class SendHold(models.Model):
         CONFIGURATION = 2, _("A channel configuration")
         JOURNEY_VERSION = 3, _("A journey version")
         CAMPAIGN_RUN = 4, _("A campaign run")  # of a notice too
+        TRIGGERED_CAMPAIGN = 5, _("A campaign that calls trigger")
 
     scope = models.SmallIntegerField(choices=Scope.choices)
     ref = models.BigIntegerField(db_default=0, help_text=_("The id of what is held; 0 for everything."))

@@ -30,7 +30,8 @@ def preview(
     context: Mapping[str, Any],
     profile_id: int | None,
 ) -> Preview:
-    """The published words of a content with what somebody filled in. Stores and sends nothing."""
+    """The published words of a content with what somebody filled in: offers as they would be decided for the profile,
+    sample codes, rows of lookups. Stores, takes and sends nothing."""
     channel = Channel(configuration.channel)
     sender = configuration.sender_name or configuration.sender_address
     variant = _current_words(content)
@@ -39,7 +40,9 @@ def preview(
     values = authoring.values_for(content=content, profile_id=profile_id, configuration=configuration)
     values["context"] = dict(context)
     try:
-        shown = rendering.compiled(channel, services.words_of(variant)).preview(values)
+        words = services.words_of(variant)
+        compiled = rendering.compiled(channel, words)
+        shown = compiled.preview(authoring.reached(channel, words, compiled, values, profile_id))
     except ContentError as error:
         return Preview(channel.name.lower(), sender, None, str(error))
     return Preview(channel.name.lower(), sender, shown)

@@ -36,6 +36,7 @@ State = Campaign.State
 RUNS_SHOWN = 20
 RECIPIENTS_SHOWN = 50
 DATES_SHOWN = 10
+COMMENT_LENGTH = 1_000
 
 _COLORS = {
     State.IN_REVIEW.label: "info",
@@ -62,10 +63,13 @@ class Verb:
     permission: str
     states: tuple[str, ...]
     words: Any
-    act: Callable[[Campaign, Any, datetime], object]
+    act: Callable[..., object]
+    """Called with the campaign, who acts, and when."""
     done: Any
     is_primary: bool = False
     is_grave: bool = False
+    asks_comment: bool = False
+    """Whether `act` takes a comment, which is asked for."""
 
 
 VERBS = (
@@ -97,8 +101,11 @@ VERBS = (
         "campaigns.approve_campaign",
         (State.IN_REVIEW,),
         gettext_lazy("It becomes a draft again, and its author can change it. Nothing is sent."),
-        lambda campaign, user, now: services.send_back(campaign=campaign, user=user),
+        lambda campaign, user, now, comment: services.send_back(
+            campaign=campaign, user=user, comment=comment
+        ),
         gettext_lazy("Sent back to its author."),
+        asks_comment=True,
     ),
     Verb(
         "pause",
@@ -322,6 +329,8 @@ class CampaignAdmin(ModelAdmin):
             "problems": problems,
             "problems_of": {problem.field: problem.message for problem in problems},
             "verbs": list(_verbs(request, campaign)),
+            "sent_back": services.sent_back(campaign) if campaign.state == State.DRAFT else None,
+            "comment_length": COMMENT_LENGTH,
             "rows": _run_rows(campaign),
             "is_over": campaign.state in (State.STOPPED, State.FINISHED),
             "is_triggered": campaign.kind == Campaign.Kind.TRIGGERED,
@@ -348,8 +357,9 @@ class CampaignAdmin(ModelAdmin):
         found = next((each for each in VERBS if each.key == verb), None)
         if found is None or not request.user.has_perm(found.permission):
             raise PermissionDenied
+        comment = [request.POST.get("comment", "").strip()[:COMMENT_LENGTH]] if found.asks_comment else []
         try:
-            found.act(campaign, request.user, timezone.now())
+            found.act(campaign, request.user, timezone.now(), *comment)
         except services.CampaignRefused as refusal:
             messages.error(request, str(refusal))
         else:

@@ -45,11 +45,13 @@ _NAMES = {
     "marketing": MessageClass.MARKETING.value,
     "journey": CauseKind.JOURNEY_INSTANCE.value,
     "campaign": CauseKind.CAMPAIGN_RUN.value,
+    "api_request": CauseKind.API_REQUEST.value,
     "everything": SendHold.Scope.EVERYTHING.value,
     "a_channel": SendHold.Scope.CHANNEL.value,
     "a_configuration": SendHold.Scope.CONFIGURATION.value,
     "a_version": SendHold.Scope.JOURNEY_VERSION.value,
     "a_run": SendHold.Scope.CAMPAIGN_RUN.value,
+    "a_triggered": SendHold.Scope.TRIGGERED_CAMPAIGN.value,
 }
 
 _DRAIN_TASKS = {
@@ -371,7 +373,8 @@ _IS_HELD = """EXISTS (SELECT FROM send_hold h WHERE h.scope = %(everything)s
     OR (h.scope = %(a_channel)s AND h.ref = m.channel)
     OR (h.scope = %(a_configuration)s AND h.ref = m.configuration_id)
     OR (h.scope = %(a_version)s AND m.cause_kind = %(journey)s AND h.ref = m.origin_id)
-    OR (h.scope = %(a_run)s AND m.cause_kind = %(campaign)s AND h.ref = m.origin_id))"""
+    OR (h.scope = %(a_run)s AND m.cause_kind = %(campaign)s AND h.ref = m.origin_id)
+    OR (h.scope = %(a_triggered)s AND m.cause_kind = %(api_request)s AND h.ref = m.origin_id))"""
 _LOAD = f"""
 SELECT m.id, m.profile_id, m.state, m.lease_until <= clock_timestamp() AS is_lease_over, m.lease_until,
     m.configuration_id, m.variant_id, m.event_id, m.context::text AS context, m.attempt, m.created_at,
@@ -604,6 +607,23 @@ def _write(cur: psycopg.Cursor[Any], statement: str, parameters: Mapping[str, An
     if places := {row.id: row.profile_id for row in written if row.state in _NOT_SENT}:
         tallies.give_back(cur, places)
     return len(written)
+
+
+def suppress(stopped: Mapping[tuple[int, str], str]) -> None:
+    """Never send to these addresses again: (channel, address as suppressions keep it) → the reason. What is suppressed
+    already keeps its own."""
+    rows = sorted(stopped.items())
+    columns: list[list[Any]] = [
+        [channel for (channel, _address), _reason in rows],
+        [address for (_channel, address), _reason in rows],
+        [reason for _key, reason in rows],
+    ]
+    with sql.cursor() as cur:
+        cur.execute(
+            "INSERT INTO suppression (channel, address, reason)"
+            " SELECT * FROM unnest(%b::smallint[], %b::text[], %b::text[]) ON CONFLICT DO NOTHING",
+            columns,
+        )
 
 
 def recover(message_ids: Sequence[int], now: datetime, *, repeatable_ids: Collection[int] = ()) -> int:

@@ -257,6 +257,10 @@ def _send_some(messages: Sequence[Loaded], route: _Route, batch: _Batch) -> None
         with sql.unit_of_work():
             devices.record(fates, batch.now)
             outbox.record(results, token, batch.now)
+    elif stopped := dict(_stopped(said, batch.channel)):
+        with sql.unit_of_work():
+            outbox.record(results, token, batch.now)
+            outbox.suppress(stopped)
     else:
         outbox.record(results, token, batch.now)
 
@@ -343,6 +347,14 @@ def _body(
         list_unsubscribe=(public.unsubscribe_url if message.message_class == MessageClass.MARKETING else ""),
     )
     return compiled.render(batch.values.of(message, profile, sender, public), envelope)
+
+
+def _stopped(said: Sequence[tuple[Outgoing, Receipt]], channel: int) -> Iterator[tuple[tuple[int, str], str]]:
+    """The addresses that the service refuses for good, with the reason."""
+    for outgoing, receipt in said:
+        normal = addresses.normalise(channel, outgoing.address)
+        if receipt.suppression and normal is not None:
+            yield (channel, normal), receipt.suppression
 
 
 _SILENT = Receipt(0, Verdict.UNKNOWN, detail="The provider said nothing about this message.")

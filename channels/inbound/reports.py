@@ -137,7 +137,9 @@ def consume(events: Sequence[StreamEvent], now: datetime) -> None:
 def _suppression(name: str, said: Mapping[str, Any]) -> str:
     if name == COMPLAINED:
         return Suppression.Reason.COMPLAINT.value
-    return Suppression.Reason.BOUNCE.value if name == BOUNCED and said["is_hard"] else ""
+    if name != BOUNCED:
+        return ""
+    return said.get("suppression") or (Suppression.Reason.BOUNCE.value if said["is_hard"] else "")
 
 
 def _move_on(heard: Mapping[int, _Heard]) -> None:

@@ -25,7 +25,7 @@ from channels.inbound import reports
 from channels.inbound.keywords import Wish, wish_of
 from channels.models import ChannelConfiguration, Suppression
 from channels.providers.base import ProviderError
-from channels.providers.twilio_sms import TwilioProvider, credentials
+from channels.providers.twilio_sms import STOPPED_CODE, TwilioProvider, credentials
 from profiles import own_events
 from profiles import services as profile_services
 from profiles.models import Channel, IdentityNamespace
@@ -84,7 +84,10 @@ def status(request: HttpRequest, configuration: ChannelConfiguration) -> HttpRes
             key=f"twilio:{message_id}:{name}",
             detail=f"Twilio error {code}" if code and name == reports.BOUNCED else "",
             is_hard=name == reports.BOUNCED and code in _DEAD_NUMBER,
-            properties={"code": code},
+            properties={
+                "code": code,
+                **({"suppression": Suppression.Reason.STOP.value} if code == STOPPED_CODE else {}),
+            },
         )
         reports.store([report], configuration_id=configuration.pk, now=timezone.now())
     return HttpResponse(status=204)

@@ -52,6 +52,8 @@ class Receipt:
     device_id: int = 0
     is_device_gone: bool = False
     """The service says that this device will never be reached again."""
+    suppression: str = ""
+    """Why nothing may be sent to this address any more, as the service says; a `Suppression.Reason`."""
 
 
 class ProviderError(Exception):

@@ -24,6 +24,8 @@ from channels.providers.secrets import SecretName, secret
 from profiles.models import Channel
 
 MAILBOX_ACCOUNT = "AC" + 32 * "0"
+STOPPED_CODE = "21610"
+"""The person answered STOP, perhaps before this installation was asked."""
 _CALL_SECONDS = 10.0
 # Codes that blame the account or the sender, so that no message of the configuration can go.
 _ACCOUNT_CODES = {20003, 20005, 20404, 21603, 21659, 21660, 21701, 21703}
@@ -138,7 +140,12 @@ def _refused(outgoing: Outgoing, error: TwilioRestException) -> Receipt:
         # By Twilio's own word a message may have been made all the same.
         detail = f"Twilio answered {error.status}."
         return Receipt(outgoing.message_id, Verdict.UNKNOWN, detail=detail)
-    return Receipt(outgoing.message_id, Verdict.REFUSED, detail=f"{error.code} {error.msg}")
+    return Receipt(
+        outgoing.message_id,
+        Verdict.REFUSED,
+        detail=f"{error.code} {error.msg}",
+        suppression="stop" if str(error.code) == STOPPED_CODE else "",
+    )
 
 
 def _encoded(auth: tuple[str, str] | None) -> str:

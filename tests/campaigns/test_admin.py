@@ -142,6 +142,19 @@ def test_each_verb_does_what_it_says(approver: Client, verb: str, before: str, a
     assert "cannot" in (page := text_of(act(approver, campaign, verb))) or "only one that is" in page
 
 
+def test_who_sends_back_says_why_until_it_is_submitted_again(marketer: Client, approver: Client) -> None:
+    draft = make_campaign(make_list("buyers", make_people(1)), state=State.IN_REVIEW)
+    assert "What its author should know" in text_of(approver.get(page_of(draft)))
+    url = reverse("admin:campaigns_campaign_act", args=[draft.pk, "send-back"])
+    approver.post(url, {"comment": " Too long <b>. "})
+    page = text_of(marketer.get(page_of(draft)))
+    assert "Sent back by" in page
+    assert "Too long <b>." in page
+    act(marketer, draft, "submit")
+    act(approver, draft, "send-back")
+    assert "Sent back by" not in text_of(marketer.get(page_of(draft)))
+
+
 @pytest.mark.django_db(transaction=True)
 def test_stopping_withholds_what_waits(approver: Client) -> None:
     campaign = make_campaign(make_list("buyers", make_people(3)))

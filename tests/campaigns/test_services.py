@@ -6,14 +6,23 @@ from typing import Any
 import pytest
 
 from ajo.core.models import AuditEvent, User
-from campaigns import runs, services
+from campaigns import requests, runs, services
 from campaigns.models import Campaign, CampaignRun
+from campaigns.requests import Recipient
 from channels import goals
 from channels import services as contents
 from channels.goals import GoalRefused, Wanted
-from channels.models import CauseKind, GoalOrigin, Message, MessageClass
+from channels.models import CauseKind, GoalOrigin, Message, MessageClass, SendHold
 from profiles.models import Audience
-from tests.campaigns.helpers import freeze, make_list, make_people, make_words, recipients, send
+from tests.campaigns.helpers import (
+    freeze,
+    make_campaign,
+    make_list,
+    make_people,
+    make_words,
+    recipients,
+    send,
+)
 from tests.factories import NOW, make_configuration, make_variant
 
 pytestmark = pytest.mark.django_db
@@ -221,6 +230,47 @@ def test_a_triggered_campaign_is_transactional_and_needs_no_audience() -> None:
     assert campaign.next_run_at is None
     services.settle(NOW)
     assert Campaign.objects.get().state == State.LIVE
+
+
+def test_a_pause_holds_what_calls_have_queued_and_the_resume_lets_it_go(service: Any) -> None:
+    paused, other = (make_campaign(None, key=key, kind="triggered") for key in ("receipt", "other"))
+    for campaign, email in ((paused, "ada@x.example"), (other, "bob@x.example")):
+        requests.send(
+            campaign=campaign,
+            request_id="1",
+            recipients=[Recipient(email=email)],
+            context={},
+            body=1,
+            now=NOW,
+        )
+
+    services.pause(campaign=paused, user=None)
+    send()
+    assert service.addresses == ["bob@x.example"]
+    assert SendHold.objects.get().scope == SendHold.Scope.TRIGGERED_CAMPAIGN
+    assert SendHold.objects.get().ref == paused.pk
+
+    services.resume(campaign=paused, user=None, now=NOW)
+    send()
+    assert service.addresses == ["bob@x.example", "ada@x.example"]
+    assert not SendHold.objects.exists()
+
+    requests.send(
+        campaign=paused,
+        request_id="2",
+        recipients=[Recipient(email="ada@x.example")],
+        context={},
+        body=1,
+        now=NOW,
+    )
+    services.pause(campaign=paused, user=None)
+    services.begin_stop(campaign=paused, user=None)
+    send()
+    services.settle(NOW)
+    send()
+    assert len(service.addresses) == 2
+    assert Message.objects.filter(state=Message.State.WITHHELD).count() == 1
+    assert not SendHold.objects.exists()
 
 
 def test_a_goal_is_set_at_any_time_and_followed_by_every_run() -> None:

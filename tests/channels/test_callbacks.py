@@ -137,6 +137,14 @@ def test_an_undelivered_one_bounced_and_only_a_dead_number_is_suppressed(
     )
 
 
+def test_who_had_stopped_the_number_at_twilio_is_suppressed_as_one_who_answered_stop(
+    sms: ChannelConfiguration,
+) -> None:
+    tell(make_message(sms), "failed", ErrorCode="21610")
+    take_batch(now=NOW)
+    assert list(Suppression.objects.values_list("address", "reason")) == [(NUMBER, "stop")]
+
+
 @pytest.mark.parametrize("status", ["accepted", "queued", "sending", "sent", "", "nonsense\x00"])
 def test_steps_on_the_way_write_nothing(sms: ChannelConfiguration, status: str) -> None:
     assert tell(make_message(sms), status) == 204

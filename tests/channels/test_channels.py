@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from twilio.base.exceptions import TwilioRestException
 
 from ajo.lib import sql
-from channels import delivery, devices
+from channels import delivery, devices, services
 from channels.devices import Registration
 from channels.liquid import ContentError, decode_values
-from channels.models import Device, Link, Message, MessageDevice, MessageDue
+from channels.models import Device, Link, Message, MessageDevice, MessageDue, Suppression
 from channels.providers import registry
 from channels.providers.base import Outgoing, Provider, Receipt, Verdict
+from channels.providers.twilio_sms import _refused
 from channels.rendering import Envelope, Sender, Words, compiled, problems
 from channels.rendering.sms import MAX_SEGMENTS, segments
 from profiles.models import Channel, Profile
@@ -450,3 +452,23 @@ def test_a_profile_with_very_many_devices_gets_a_message_on_the_newest() -> None
     )
     reached = devices.reach([(1, ada.pk, "fake")])[1]
     assert sorted(each.token for each in reached) == [f"d{n:02}" for n in range(5, 15)]
+
+
+def test_whom_the_service_calls_stopped_is_suppressed_with_the_reason(fake: Service, queue_on: Queue) -> None:
+    gone, other = make_profile(phone="+491701234567"), make_profile(phone="+491701234568")
+    services.suppress(channel=Channel.SMS, address="+491701234569")
+    queue_on(Channel.SMS, gone, other, text="Hi")
+    refused = TwilioRestException(400, "/Messages", "Attempt to send to unsubscribed recipient", 21610)
+    fake.answer = lambda each: _refused(each, refused) if each.address == "+491701234567" else accepted(each)
+
+    take(Channel.SMS)
+
+    assert list(Suppression.objects.order_by("address").values_list("address", "reason")) == [
+        ("+491701234567", "stop"),
+        ("+491701234569", "manual"),
+    ]
+    message = Message.objects.get(profile=gone)
+    assert (message.state, message.reason) == (
+        Message.State.FAILED, "21610 Attempt to send to unsubscribed recipient",
+    )  # fmt: skip
+    assert Message.objects.get(profile=other).state == Message.State.SENT

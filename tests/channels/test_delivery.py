@@ -361,11 +361,16 @@ def test_a_held_message_stays_queued_until_it_is_let_go(
     Scope = SendHold.Scope
     refs = {Scope.EVERYTHING: 0, Scope.CHANNEL: Channel.EMAIL, Scope.CONFIGURATION: configuration.pk}
     hold = SendHold.objects.create(scope=scope, ref=refs.get(Scope(scope), 77), reason="Legal asked.")
-    is_of_a_run = scope == Scope.CAMPAIGN_RUN
-    cause_kind = CauseKind.CAMPAIGN_RUN if is_of_a_run else CauseKind.JOURNEY_INSTANCE
+    causes = {
+        Scope.JOURNEY_VERSION: CauseKind.JOURNEY_INSTANCE,
+        Scope.CAMPAIGN_RUN: CauseKind.CAMPAIGN_RUN,
+        Scope.TRIGGERED_CAMPAIGN: CauseKind.API_REQUEST,
+    }
+    cause_kind = causes.get(Scope(scope), CauseKind.JOURNEY_INSTANCE)
     # What has the same number, or the same kind, is somebody else.
-    other = Scope.JOURNEY_VERSION if is_of_a_run else Scope.CAMPAIGN_RUN
-    SendHold.objects.create(scope=other, ref=77, reason="Another one.")
+    for other in causes.keys() - {scope}:
+        if causes[other] != cause_kind:
+            SendHold.objects.create(scope=other, ref=77, reason="Another one.")
     SendHold.objects.create(scope=Scope.JOURNEY_VERSION, ref=1234, reason="Another one.")
     queue(make_profile(), origin_id=77, cause_kind=cause_kind)
     for minutes in range(10):
