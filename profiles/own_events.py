@@ -24,7 +24,7 @@ from ajo.lib.pool import HotPool
 from profiles.identity import UnusableIdentifier
 from profiles.ingest.decode import Event
 from profiles.ingest.event_types import EventTypes
-from profiles.ingest.writer import STORE, STREAM_TASK, Writer, parameters
+from profiles.ingest.writer import STORE, STORE_UNKEYED, STREAM_TASK, Writer, parameters
 from profiles.models import EventKey, EventKind, EventType, Source
 
 _PREFIX = "profile:"
@@ -65,7 +65,7 @@ def record(events: Sequence[OwnEvent]) -> None:
     types = {name: EventType.objects.get_or_create(name=name)[0].pk for name in {e.name for e in events}}
     rows = list(zip(uuid7.many(len(events)), _rows(events, types), strict=True))
     with sql.cursor() as cur:
-        cur.execute(STORE, parameters(rows))
+        cur.execute(STORE if any(event.key for event in events) else STORE_UNKEYED, parameters(rows))
     doorbell.ring_on_commit(STREAM_TASK)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 from django.conf import settings
+from django.utils import timezone
 
 from ajo.lib import arrays
 from profiles import own_events
@@ -191,7 +192,7 @@ def timed(audiences: Iterable[ActiveAudience]) -> list[ActiveAudience]:
 
 def _statement(rules: Iterable[Rule], catalog: Catalog, now: datetime) -> tuple[str, dict[str, Any]]:
     conditions, changes, params = [], [], {}
-    tallies = Tallies(COLUMNS, now, "t_")
+    tallies = Tallies(COLUMNS, now, "t_", clock=timezone.now())
     for index, rule in enumerate(rules):
         is_member = condition_to_sql(
             rule.tree, catalog, columns=COLUMNS, now=now, prefix=f"c{index}_", tallies=tallies

@@ -26,21 +26,15 @@ ATTEMPTS: Final = 4
 GIVE_UP_SECONDS: Final = 5.0
 PAUSES: Final = (0.05, 0.3, 1.0)
 
-# Keys go in sorted, or two flushes of the same repeats deadlock. `fresh` is joined by the event's id: joined by key, a
-# key that stands twice in one flush would be stored twice. A repeat whose first one is still in flight waits here for
-# that one's commit, so its answer is durable too.
-STORE = """
+_INCOMING = """
 WITH incoming AS MATERIALIZED (
     SELECT * FROM unnest(
         %b::int[], %b::bytea[], %b::uuid[], %b::bigint[], %b::smallint[], %b::timestamptz[],
         %b::text[], %b::text[], %b::text[], %b::text[], %b::smallint[]
     ) AS t(source_id, key_hash, id, event_type_id, kind, occurred_at, user_id, anonymous_id, properties, context, hops)
-), fresh AS (
-    INSERT INTO profiles_eventkey (source_id, key_hash, event_id)
-    SELECT source_id, key_hash, id FROM incoming ORDER BY source_id, key_hash
-    ON CONFLICT DO NOTHING
-    RETURNING source_id, event_id
-), batch AS (
+)"""
+_BATCH = """
+batch AS (
     INSERT INTO profiles_ingestbatch (source_id, n, first_id, last_id, received_at)
     SELECT source_id, count(*), %b::uuid, %b::uuid, now() FROM fresh GROUP BY source_id
     RETURNING id, source_id
@@ -54,6 +48,17 @@ FROM fresh
     JOIN incoming ON incoming.id = fresh.event_id
     JOIN batch ON batch.source_id = fresh.source_id
 """
+# Keys go in sorted, or two flushes of the same repeats deadlock. `fresh` is joined by the event's id: joined by key, a
+# key that stands twice in one flush would be stored twice. A repeat whose first one is still in flight waits here for
+# that one's commit, so its answer is durable too.
+STORE = f"""{_INCOMING}, fresh AS (
+    INSERT INTO profiles_eventkey (source_id, key_hash, event_id)
+    SELECT source_id, key_hash, id FROM incoming ORDER BY source_id, key_hash
+    ON CONFLICT DO NOTHING
+    RETURNING source_id, event_id
+), {_BATCH}"""
+STORE_UNKEYED = f"{_INCOMING}, fresh AS (SELECT source_id, id AS event_id FROM incoming), {_BATCH}"
+"""For events that cannot come twice, with the same parameters: no key is kept of them."""
 
 # The plan is made once, when nobody knows how long the arrays are; a nested loop would be the guess for a short one.
 SESSION: Final = {

@@ -12,10 +12,11 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from ajo.lib.ids import uuid_floor
 from profiles.language import values
 from profiles.language.nodes import Field
 from profiles.language.resolve import Constant, Convert, Found, Membership, Operation, Read, Step, Tally, Turn
@@ -23,6 +24,8 @@ from profiles.language.values import LOWER_LETTERS, UPPER_LETTERS, Type
 
 _COLUMN = re.compile(r"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?")
 _PREFIX = re.compile(r"[a-z][a-z0-9_]*")
+_CLOCKS_DIFFER = timedelta(days=1)
+_FIRST_ID = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +71,17 @@ class Tallies:
     Expressions that are given it name its columns, with the alias `t`. So query() stands in the statement as a table t
     that is joined by profile_id, and a profile may be missing there. Its own source of profiles is a table p that has
     `columns`; query() is asked for when all expressions are printed.
+
+    `clock`: the time by which ids of events are made. Given it, the days are passed over on which no event can have
+    been stored that counts.
     """
 
-    def __init__(self, columns: Columns, now: datetime, prefix: str) -> None:
+    def __init__(
+        self, columns: Columns, now: datetime, prefix: str, *, clock: datetime | None = None
+    ) -> None:
         self._events = _Printer(replace(columns, event="e.properties"), now, _checked_prefix(prefix))
         self._columns = columns
+        self._now, self._clock = now, clock
         self._names: dict[Tally | Turn, str] = {}
         self._aggregates: list[str] = []
         self._windows: dict[str, list[timedelta | None]] = {}
@@ -95,6 +104,7 @@ class Tallies:
         if not self._names:
             return None
         events = self._events
+        stored, read = self._stored("h.event_id"), self._stored("e.id")
         wanted = ", ".join(
             f"({n}, {events.event_type(name)}, {events.earliest(windows)}, {name in self._read})"
             for n, (name, windows) in enumerate(self._windows.items())
@@ -104,9 +114,9 @@ class Tallies:
             f" FROM (VALUES {wanted}) AS w(n, event_type_id, low, is_read) CROSS JOIN {source} p"
             " CROSS JOIN LATERAL (SELECT h.occurred_at, h.event_id FROM profile_event h"
             f" WHERE h.profile_id = ANY({self._columns.history_ids}) AND h.event_type_id = w.event_type_id"
-            " AND h.occurred_at >= w.low OFFSET 0) AS h"
-            " LEFT JOIN LATERAL (SELECT e.properties FROM event e WHERE w.is_read AND e.id = h.event_id OFFSET 0)"
-            " AS e ON TRUE"
+            f" AND h.occurred_at >= w.low{stored} OFFSET 0) AS h"
+            " LEFT JOIN LATERAL (SELECT e.properties FROM event e"
+            f" WHERE w.is_read AND e.id = h.event_id{read} OFFSET 0) AS e ON TRUE"
             # The rollup first: one index probe, where the events have one in each partition. A scalar, because a
             # semi-join may read the whole rollup.
             f" WHERE (SELECT TRUE FROM profile_daily d WHERE d.profile_id = {self._columns.profile_id}"
@@ -114,6 +124,20 @@ class Tallies:
             f" GROUP BY {self._columns.profile_id}"
         )
         return Sql(text, events.params, Type.ANY)
+
+    def _stored(self, event_id: str) -> str:
+        """Which partitions: an event is stored when it happens, or later."""
+        if self._clock is None:
+            return ""
+        text = f" AND {event_id} < {self._events.parameter(uuid_floor(self._clock + _CLOCKS_DIFFER), 'uuid')}"
+        windows = [window for windows in self._windows.values() for window in windows]
+        known = [window for window in windows if window is not None]
+        if len(known) == len(windows):
+            # Moments are moved about in tests, and clocks are set: whichever is earlier.
+            low = min(self._now, self._clock) - max(known) - _CLOCKS_DIFFER
+            first = uuid_floor(max(low, _FIRST_ID))
+            text += f" AND {event_id} >= {self._events.parameter(first, 'uuid')}"
+        return text
 
 
 def printed(step: Step, columns: Columns, now: datetime, prefix: str, tallies: Tallies | None = None) -> Sql:
@@ -311,8 +335,11 @@ class _Printer:
 
     def _turn_of(self, moment: str, window: timedelta) -> str:
         """When the event at `moment` begins or ceases to count."""
-        now, length = self.now(), self.parameter(_seconds(window + values.INSTANT), "numeric")
-        return f"CASE WHEN {moment} > {now} THEN {moment} ELSE {moment} + {_interval(length)} END"
+        return f"CASE WHEN {moment} > {self.now()} THEN {moment} ELSE {moment} + {self._beyond(window)} END"
+
+    def _beyond(self, window: timedelta) -> str:
+        """How long after an event the window has left it."""
+        return _interval(self.parameter(_seconds(window + values.INSTANT), "numeric"))
 
     def aggregate(self, step: Tally | Turn, is_of_type: str) -> str:
         """The value over the rows h of events, whose properties are those of the event at hand."""
@@ -322,9 +349,12 @@ class _Printer:
             conditions += self._recent("h", tally.window, also_future=isinstance(step, Turn))
         if tally.where is not None:
             conditions.append(self.print(tally.where))
-        counted = f"FILTER (WHERE {' AND '.join(conditions)})"
         if isinstance(step, Turn) and tally.window is not None:
-            return f"min({self._turn_of('h.occurred_at', tally.window)}) {counted}"
+            # The window is added to the first moment alone, and not to that of every event.
+            moments, now = "min(h.occurred_at) FILTER (WHERE " + " AND ".join(conditions), self.now()
+            passed = f"{moments} AND h.occurred_at <= {now})"
+            return f"LEAST({moments} AND h.occurred_at > {now}), {passed} + {self._beyond(tally.window)})"
+        counted = f"FILTER (WHERE {' AND '.join(conditions)})"
         if tally.value is not None:
             return _number(f"COALESCE(sum({self.print(tally.value)}) {counted}, 0)")
         return f"(count(*) {counted})::numeric"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -193,7 +193,7 @@ def by_postgres(trees: list[Node], scopes: list[Scope], *, are_shared: bool = Fa
     """For each scope the value of each tree, its truth, and its next moment where that can be told. `are_shared`: the
     last two read the past events from one table."""
     expressions = []
-    tallies = Tallies(COLUMNS, NOW, "t_") if are_shared else None
+    tallies = Tallies(COLUMNS, NOW, "t_", clock=datetime.now(UTC)) if are_shared else None
     for index, tree in enumerate(trees):
         at: dict[str, Any] = {"columns": COLUMNS, "now": NOW}
         expressions.append(to_sql(tree, CATALOG, **at, prefix=f"v{index}_"))
