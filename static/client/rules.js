@@ -74,7 +74,15 @@
 
   // --- the document --------------------------------------------------------------------------------------------
 
-  const newRow = () => ({ subject: { attribute: "" }, operator: "equal", value: null });
+  // Rows in which nobody did anything yet: that they are empty is no mistake to be told of.
+  const untouched = new WeakSet();
+
+  function newRow() {
+    const row = { subject: { attribute: "" }, operator: "equal", value: null };
+    untouched.add(row);
+    return row;
+  }
+
   const newPropertyRow = () => ({ subject: { property: "" }, operator: "equal", value: null });
   const kindOf = (subject) =>
     "audience" in subject ? "audience" : "count" in subject ? "count" : "sum" in subject ? "sum" : "lookup" in subject ? "lookup" : "attribute";
@@ -488,11 +496,22 @@
   }
 
   function drawRow(row, rows, index, path) {
-    return el("li", { class: "rule-row", "data-path": path },
+    const problem = el("p", { class: "rule-problem", hidden: true });
+    const item = el("li", {
+      class: "rule-row", "data-path": path,
+      oninput: () => untouched.delete(row),
+      onfocusout: (event) => {
+        if (!untouched.has(row) || !event.relatedTarget || item.contains(event.relatedTarget)) return;
+        untouched.delete(row);
+        problem.hidden = !problem.textContent;
+      },
+    },
       el("div", { class: "rule-line" }, subjectSelect(row), ...controls(row)),
       el("span", { class: "rule-tools" }, copyButton(rows, index), removeButton(() => rows.splice(index, 1))),
-      el("p", { class: "rule-problem", hidden: true }),
+      problem,
     );
+    item.isQuiet = () => untouched.has(row);
+    return item;
   }
 
   function drawGroup(group, path, depth, remove) {
@@ -552,13 +571,16 @@
 
   function showProblems(found) {
     problems = found;
-    for (const line of place.querySelectorAll(".rule-problem")) line.hidden = true;
+    for (const line of place.querySelectorAll(".rule-problem")) {
+      line.hidden = true;
+      line.textContent = "";
+    }
     const general = [];
     for (const { path, message } of found) {
       const row = mode === "builder" && path !== "" ? place.querySelector(`[data-path="${path}"] > .rule-problem`) : null;
       if (row) {
         row.textContent = message;
-        row.hidden = false;
+        row.hidden = Boolean(row.parentElement.isQuiet?.());
       } else general.push(message);
     }
     problemList.replaceChildren(...general.map((message) => el("li", {}, message)));

@@ -45,6 +45,12 @@ def test_a_rule_is_built_activated_and_explained(product: str, open_page: OpenPa
 
     rows = page.locator(".rule-row")
     count = page.locator("[data-part=count]")
+    missing = rows.nth(0).get_by_text("Choose an attribute.")
+    expect(missing).to_be_attached()  # the server said so, and nobody was in the row yet
+    expect(missing).to_be_hidden()
+    rows.nth(0).get_by_label("What it is about").focus()
+    page.get_by_role("button", name="Add a condition").focus()
+    expect(missing).to_be_visible()
     rows.nth(0).get_by_label("What it is about").select_option(label="Loyalty tier")
     rows.nth(0).get_by_label("Value").fill("Member")
     members = Profile.objects.filter(attributes__loyalty_tier="Member").count()
