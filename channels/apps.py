@@ -10,17 +10,19 @@ class ChannelsConfig(AppConfig):
     name = "channels"
 
     def ready(self) -> None:
-        from channels import conversions, delivery, devices, offer_uses, shown_offers
+        from channels import conversions, delivery, devices, offer_uses, shown_offers, usage
         from channels.inbound import reports
         from channels.tracking import feedback
         from offers import usage as offer_usage
         from profiles import consumers
+        from profiles.lookups import usage as lookup_usage
         from profiles.merging import register_merge
 
         import_kinds("channels.providers")
         autodiscover_modules("providers")  # those of other installed apps
         register_merge("channels", delivery.move_merged)
         register_merge("devices", devices.move_merged)
+        lookup_usage.register("contents", usage.lookups_in_use)
         consumers.register("channels", feedback.consume, reacts=False)
         consumers.register("reports of services", reports.consume, reacts=False)
         consumers.register("devices", devices.consume, reacts=False)

@@ -15,6 +15,7 @@ class JourneysConfig(AppConfig):
         from offers import usage as offer_usage
         from profiles import business_events, consumers
         from profiles.audiences import usage as audience_usage
+        from profiles.lookups import usage as lookup_usage
         from profiles.merging import register_merge
 
         import_kinds("journeys.activities")
@@ -27,3 +28,4 @@ class JourneysConfig(AppConfig):
         offer_usage.policies.register("journeys", usage.policies_in_use)
         offer_usage.placements.register("journeys", usage.placements_in_use)
         offer_usage.walks.register("journeys", usage.journeys_of)
+        lookup_usage.register("journeys", usage.lookups_in_use)

@@ -1,14 +1,16 @@
-"""Which journeys use which contents and audiences, for the rooms below."""
+"""Which journeys use which contents, audiences and lookups, for the rooms below."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from django.db.models import Q
 from django.urls import reverse
 
 from channels.usage import Use
 from journeys.models import JourneyInstance, JourneyVersion
+from profiles.lookups.usage import named_in
 
 _OVER = (JourneyVersion.State.STOPPED, JourneyVersion.State.FINISHED)
 
@@ -83,3 +85,24 @@ def _settings(version: JourneyVersion, name: str) -> set[str]:
     return {
         config[name] for config in configs if isinstance(config, dict) and isinstance(config.get(name), str)
     }
+
+
+def lookups_in_use(keys: Iterable[str]) -> dict[str, list[Use]]:
+    """The journeys whose expressions read these lookups, in a version that people can be in or in their draft."""
+    versions = (
+        JourneyVersion.objects.exclude(state__in=_OVER).select_related("journey").order_by("journey__name")
+    )
+    return _uses(set(keys), ((version, named_in(_texts(version.graph))) for version in versions))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
+    match value:
+        case str():
+            yield value
+        case dict():
+            for each in value.values():
+                yield from _texts(each)
+        case list():
+            for each in value:
+                yield from _texts(each)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.db.models import Model, Q
 from django.urls import reverse
@@ -15,6 +15,7 @@ from offers.models import (
     Placement,
     SelectionStrategy,
 )
+from profiles.lookups.usage import named_in
 
 policies, placements = Finders(), Finders()
 """Those who know which contents and journeys name a policy or a placement, by key."""
@@ -41,6 +42,21 @@ def uses_of_policy(policy: DecisionPolicy) -> list[Use]:
 
 def uses_of_placement(placement: Placement) -> list[Use]:
     return placements.uses_of([placement.key]).get(placement.key, [])
+
+
+def lookups_in_use(keys: Iterable[str]) -> dict[str, list[Use]]:
+    """The offers, collections and strategies whose expressions read these lookups; three statements."""
+    wanted = set(keys)
+    found: dict[str, list[Use]] = {}
+    for things, fields in (
+        (OfferItem.objects.exclude(state=OfferItem.State.ARCHIVED), ("eligibility",)),
+        (Collection.objects.all(), ("rule",)),
+        (SelectionStrategy.objects.all(), ("eligibility", "formula", "context_weight", "value")),
+    ):
+        for thing in things.order_by("name"):  # type: ignore[attr-defined]
+            for key in wanted & named_in(getattr(thing, field) for field in fields):
+                found.setdefault(key, []).append(Use(thing.name, page_of(thing)))
+    return found
 
 
 def page_of(thing: Model) -> str:

@@ -22,7 +22,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
-from profiles.lookups import authoring
+from profiles.lookups import authoring, usage
 from profiles.lookups.codes import UnusableCode, stock_of
 from profiles.lookups.columns import TYPES, FileProblem, Row, read_csv, types_of
 from profiles.lookups.rows import ImportRefused
@@ -195,7 +195,7 @@ class LookupAdmin(_Authored):
                 (column, written(edited.values.get(column["name"])) if edited else "")
                 for column in thing.columns
             ],
-            "readers": authoring.audiences_reading(thing.key),
+            "uses": usage.uses_of([thing.key]).get(thing.key, []),
             "describe_form": LookupForm(instance=thing),
         }
 
@@ -309,6 +309,7 @@ class CodePoolAdmin(_Authored):
     def get_urls(self) -> list[URLPattern]:
         return [
             self.door("import", self.import_codes, "import"),
+            self.door("remove", self.remove_codes, "remove"),
             self.door("describe", self.describe, "describe"),
             *super().get_urls(),
         ]
@@ -346,6 +347,23 @@ class CodePoolAdmin(_Authored):
                 messages.success(request, said % done._asdict())
                 return HttpResponseRedirect(self.url(pool))
         return self.page(request, pool, form=form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+
+    def remove_codes(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Take out the codes of a text that nobody was given, or all such codes."""
+        pool = self.thing(request, pk, to_change=True)
+        are_all = request.POST.get("which") == "all"
+        given = request.POST.get("text", "").splitlines()
+        try:
+            removed = authoring.remove_codes(pool=pool, given=None if are_all else given, user=request.user)
+        except UnusableCode as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(
+                request,
+                gettext("%(removed)s codes were taken out. Codes that were given stay.")
+                % {"removed": removed},
+            )
+        return HttpResponseRedirect(self.url(pool))
 
     def describe(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Other words, or another low water."""

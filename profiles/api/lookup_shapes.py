@@ -123,6 +123,12 @@ class AddedSerializer(serializers.Serializer[Any]):
     repeated = serializers.IntegerField(help_text="Those that were there already, or twice in the list.")
 
 
+class CodeRemovalSerializer(Strict):
+    codes = serializers.ListField(
+        child=serializers.CharField(max_length=500), required=False, help_text="Left out: all that are free."
+    )
+
+
 class TakenCodeSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     message = IdField(source="taken_by")

@@ -85,7 +85,7 @@ class LookupViewSet(ViewSet):
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, key: str) -> Response:
-        """Delete a lookup with all its rows. 409 while the rule of an audience reads it."""
+        """Delete a lookup with all its rows. 409 while a rule, a content, a journey or an offer reads it."""
         with refusals():
             authoring.delete_lookup(lookup=self.get_object(), user=self.person())
         return Response(status=HTTPStatus.NO_CONTENT)
@@ -173,7 +173,7 @@ class PoolViewSet(ViewSet):
     queryset = CodePool.objects.all()
     scopes = {
         **dict.fromkeys(["list", "retrieve"], "lookups:read"),
-        **dict.fromkeys(["create", "partial_update", "import_codes"], "lookups:write"),
+        **dict.fromkeys(["create", "partial_update", "import_codes", "remove_codes"], "lookups:write"),
     }
 
     def list(self, request: Request) -> Response:
@@ -211,6 +211,16 @@ class PoolViewSet(ViewSet):
         with refusals("codes"):
             done = authoring.import_codes(pool=pool, given=asked["codes"], user=self.person())
         return Response(done._asdict())
+
+    @extend_schema(request=shapes.CodeRemovalSerializer, responses=shapes.RemovedSerializer)
+    @action(detail=True, methods=["post"], url_path="remove")
+    @idempotent
+    def remove_codes(self, request: Request, key: str) -> Response:
+        """Take codes out that nobody was given. Those that were given stay, and are not counted."""
+        pool, asked = self.get_object(), self.read(shapes.CodeRemovalSerializer)
+        with refusals("codes"):
+            removed = authoring.remove_codes(pool=pool, given=asked.get("codes"), user=self.person())
+        return Response({"removed": removed})
 
     def _pool(self, pool: CodePool, status: int = HTTPStatus.OK) -> Response:
         return Response(self.get_serializer(_counted([pool])[0]).data, status)

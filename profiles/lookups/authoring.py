@@ -12,12 +12,9 @@ from django.utils.translation import gettext as _
 from ajo.core.models import AuditEvent
 from ajo.lib import doorbell
 from profiles.audiences.authoring import KEEP
-from profiles.language import Call, Node, parse_checked
-from profiles.language import Literal as Constant
-from profiles.language.nodes import children
-from profiles.lookups import codes, rows
+from profiles.lookups import codes, rows, usage
 from profiles.lookups.columns import Row, validate_columns
-from profiles.models import Audience, CodePool, Lookup
+from profiles.models import CodePool, Lookup
 
 Mode = Literal["replace", "merge"]
 Thing = TypeVar("Thing", Lookup, CodePool)
@@ -102,11 +99,11 @@ def remove_rows(*, lookup: Lookup, keys: list[str], now: datetime, user: Any = N
 
 @transaction.atomic
 def delete_lookup(*, lookup: Lookup, user: Any = None) -> None:
-    """With all its rows. Raises Refused while the rule of an audience reads it."""
-    if readers := audiences_reading(lookup.key):
+    """With all its rows. Raises Refused while something reads it."""
+    if uses := usage.uses_of([lookup.key]).get(lookup.key):
         raise Refused(
-            _("The rule of %(names)s reads it. Take it out of that rule first.")
-            % {"names": ", ".join(f"“{audience.name}”" for audience in readers)}
+            _("It is used by %(names)s. Take it out there first.")
+            % {"names": ", ".join(f"“{use.name}”" for use in uses)}
         )
     AuditEvent.record("delete_lookup", lookup, user=user, name=lookup.name)
     lookup.rows.all().delete()
@@ -121,14 +118,10 @@ def import_codes(*, pool: CodePool, given: Iterable[str], user: Any = None) -> c
     return done
 
 
-def audiences_reading(key: str) -> list[Audience]:
-    """Those that are not archived and whose rules read the lookup; one statement."""
-    found = Audience.objects.exclude(rule="").exclude(state=Audience.State.ARCHIVED)
-    return [audience for audience in found if _reads(parse_checked(audience.rule), key)]
-
-
-def _reads(node: Node, key: str) -> bool:
-    match node:
-        case Call(name="lookup", args=(Constant(value=found), *_rest)) if found == key:
-            return True
-    return any(_reads(child, key) for child in children(node))
+@transaction.atomic
+def remove_codes(*, pool: CodePool, given: list[str] | None = None, user: Any = None) -> int:
+    """Those of the `given` that are free, or all that are; returns how many. Raises codes.UnusableCode."""
+    removed = codes.remove_free(pool, given)
+    if removed:
+        AuditEvent.record("remove_codes", pool, user=user, removed=removed, are_all=given is None)
+    return removed

@@ -50,6 +50,11 @@ INSERT INTO code (pool_id, number, code)
 SELECT %(pool)s, last.number + row_number() OVER (ORDER BY ord), code
 FROM new CROSS JOIN (SELECT coalesce(max(number), 0) AS number FROM code WHERE pool_id = %(pool)s) AS last
 """
+_REMOVE = """
+DELETE FROM code WHERE pool_id = %(pool)s
+    AND number > (SELECT coalesce(max(number), 0) FROM code_taken WHERE pool_id = %(pool)s)
+    AND (%(codes)b::text[] IS NULL OR code = ANY(%(codes)b::text[]))
+"""
 _COUNT = """
 SELECT p.id,
     (SELECT count(*) FROM code_taken t WHERE t.pool_id = p.id) AS taken,
@@ -113,6 +118,14 @@ def import_codes(pool: CodePool, codes: Iterable[str]) -> Added:
     return Added(added, seen - added)
 
 
+def remove_free(pool: CodePool, codes: Iterable[str] | None = None) -> int:
+    """Take these codes out, or all, as far as nobody was given them; returns how many. Raises UnusableCode."""
+    wanted = None if codes is None else list(_usable(codes))
+    with sql.unit_of_work() as cur:
+        cur.execute(_LOCK, [pool.key])
+        return cur.execute(_REMOVE, {"pool": pool.pk, "codes": wanted}).rowcount
+
+
 def stock_of(pools: Iterable[CodePool]) -> dict[int, Stock]:
     """By the pools' ids, in one statement that counts rows: a million codes cost about a tenth of a second."""
     with sql.cursor(tuple_row) as cur:
@@ -132,7 +145,7 @@ def _usable(codes: Iterable[str]) -> Iterator[str]:
         if len(code) > MAX_CODE or not values.is_storable(code):
             raise UnusableCode(
                 f"The code in line {line} is longer than {MAX_CODE} characters or holds one that cannot be stored."
-                " Nothing was imported: correct it and import again."
+                " Nothing was done: correct it and try again."
             )
         if code:
             yield code

@@ -110,6 +110,9 @@ def test_codes_are_added_counted_and_given(api: APIClient) -> None:
         {"code": "A-1", "message": "7", "profile": str(ada.pk), "taken_at": "2026-11-21T12:00:00Z"}
     ]
     problem(api.post(f"{url}import/", {"codes": ["x" * 300]}), 400, "invalid")
+    assert api.post(f"{url}remove/", {"codes": ["A-1", "no"]}).json() == {"removed": 0}
+    assert api.post(f"{url}remove/", {}).json() == {"removed": 1}
+    assert api.get(url).json()["free"] == 0
     problem(api.get(f"{POOLS}nothing/taken/"), 404, "not_found")
 
 

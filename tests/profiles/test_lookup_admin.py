@@ -11,8 +11,12 @@ from django.test import Client
 from django.urls import reverse
 
 from ajo.core.models import AuditEvent, User
+from channels.models import Content, ContentVersion, Variant
+from journeys.models import Journey, JourneyVersion
+from offers.models import Collection, OfferItem, SelectionStrategy
+from profiles.lookups.authoring import Refused, delete_lookup
 from profiles.lookups.codes import take_codes
-from profiles.models import CodePool, Lookup, LookupRow
+from profiles.models import Audience, CodePool, Lookup, LookupRow
 from tests.factories import NOW, make_profile
 from tests.support import count_statements
 
@@ -76,6 +80,38 @@ def test_a_table_is_imported_all_or_nothing(admin_client: Client, products: Look
     assert "There is nothing to import." in admin_client.post(url("lookup import", products)).content.decode()
 
 
+def test_what_reads_a_lookup_is_told(admin_client: Client, products: Lookup) -> None:
+    """Rules, drafts and the newest published words, journeys and offers; not what only sounds like it."""
+    reads = 'lookup("products", profile.sku, "on_hand") > 0'
+    Audience.objects.create(key="a", name="Audience", rule=reads)
+    Audience.objects.create(key="b", name="Not", rule='lookup("product", profile.sku, "on_hand") > 0')
+    OfferItem.objects.create(key="o", name="Offer", eligibility=reads)
+    SelectionStrategy.objects.create(
+        key="s", name="Strategy", collection=Collection.objects.create(key="c", name="All"), formula=reads
+    )
+    graph = {"activities": [{"id": "x", "kind": "condition", "config": {"paths": [{"expression": reads}]}}]}
+    for name, state in (("Journey", "draft"), ("Over", "stopped")):
+        journey = Journey.objects.create(key=name.lower(), name=name)
+        JourneyVersion.objects.create(journey=journey, number=1, state=state, graph=graph)
+    for name, texts in {
+        "Content": ["Hello", "{{ lookups.products[event.sku].price }}"],
+        "Quoted": ["{% assign row = lookups['products'][event.sku] %}"],
+        "No more": ["{{ lookups.products.x.price }}", "Hello"],
+        "Another": ["{{ lookups.products2.x.price }} lookups.productsx"],
+    }.items():
+        content = Content.objects.create(key=name.replace(" ", "-").lower(), name=name)
+        for number, text in enumerate(texts, start=1):
+            version = ContentVersion.objects.create(content=content, number=number, state="published")
+            Variant.objects.create(version=version, columns=[["price", text]])
+    page = admin_client.get(url("lookup change", products))
+    assert {use.name for use in page.context["uses"]} == {
+        "Audience", "Offer", "Strategy", "Journey", "Content", "Quoted"
+    }  # fmt: skip
+    with pytest.raises(Refused, match="“Audience”"):
+        delete_lookup(lookup=products)
+    assert Lookup.objects.exists()
+
+
 def test_one_row_is_edited(admin_client: Client, products: Lookup) -> None:
     row = {"key": "s/1 M&L", "value-price": "5 EUR", "value-on_hand": "1"}
     admin_client.post(url("lookup row", products), row)
@@ -106,6 +142,14 @@ def test_codes_are_added_and_looked_up(admin_client: Client) -> None:
     assert "“A-2” is free." in admin_client.get(url("codepool change", pool), {"q": "A-2"}).content.decode()
     page = admin_client.post(url("codepool import", pool), {"text": "x" * 300})
     assert page.status_code == 422
+    page = admin_client.post(
+        url("codepool remove", pool), {"which": "these", "text": "A-1\nA-2"}, follow=True
+    )
+    assert "1 codes were taken out." in page.content.decode()
+    admin_client.post(url("codepool import", pool), {"text": "A-3\nA-4"})
+    page = admin_client.post(url("codepool remove", pool), {"which": "all"}, follow=True)
+    assert "2 codes were taken out." in page.content.decode()
+    assert list(pool.codes.values_list("code", flat=True)) == ["A-1"]
     admin_client.post(url("codepool describe", pool), {"name": "Very sorry", "low_water": "5"})
     admin_client.post(url("codepool describe", pool), {"name": "X", "low_water": "-5"})
     pool.refresh_from_db()
@@ -155,6 +199,7 @@ def test_a_viewer_looks_and_changes_nothing(products: Lookup) -> None:
         ("lookup row", products),
         ("lookup describe", products),
         ("codepool import", pool),
+        ("codepool remove", pool),
         ("codepool describe", pool),
     ):
         assert client.post(url(name, thing), {"name": "X", "key": "x", "text": "x"}).status_code == 403, name

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import transaction
 
-from profiles.lookups.codes import Added, Stock, UnusableCode, import_codes, stock_of, take_codes
+from profiles.lookups.codes import Added, Stock, UnusableCode, import_codes, remove_free, stock_of, take_codes
 from profiles.models import TakenCode
 from tests.factories import NOW
 from tests.journeys.races import start
@@ -56,6 +56,17 @@ def test_one_unusable_code_and_none_is_added() -> None:
     with pytest.raises(UnusableCode, match="line 2"):
         import_codes(pool, ["A", "x" * 201])
     assert not pool.codes.exists()
+
+
+def test_free_codes_are_taken_out_and_given_ones_stay() -> None:
+    pool, other = make_pool("sorry", "A", "B", "C", "D"), make_pool("other", "B", "D")
+    assert take_codes("sorry", [(1, 1)], NOW) == {1: "A"}
+    assert remove_free(pool, [" B", "A", "X", ""]) == 1
+    assert take_codes("sorry", [(2, 1)], NOW) == {2: "C"}
+    assert remove_free(pool) == 1
+    assert stock_of([pool, other]) == {pool.pk: Stock(taken=2, free=0), other.pk: Stock(taken=0, free=2)}
+    assert import_codes(pool, ["E", "A"]) == Added(added=1, repeated=1)
+    assert take_codes("sorry", [(1, 1), (3, 1)], NOW) == {1: "A", 3: "E"}
 
 
 def test_the_number_of_statements_does_not_depend_on_how_many_want_one() -> None:
