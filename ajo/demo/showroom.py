@@ -204,7 +204,7 @@ def codes(seed: int, count: int) -> Iterator[str]:
 def _make_offers(user: User, *, url: str) -> None:
     for key, name, channel in [
         (late_parcels.PLACEMENT, "Three products in an email", Channel.EMAIL),
-        (parking_lot.PLACEMENT, "A push on the phone", Channel.PUSH),
+        (parking_lot.PLACEMENT, "Push on the phone", Channel.PUSH),
     ]:
         fields = {"key": key, "name": name, "channel": channel, "content_type": Placement.ContentType.TEXT}
         offers.save_placement(placement=Placement(), fields=fields, user=user)
