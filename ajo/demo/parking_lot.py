@@ -35,7 +35,8 @@ CONTENTS = (
         Channel.PUSH,
         {
             "subject": f"{_OFFER}{{{{ pick.title }}}}{{% endoffer %}}",
-            "text": f"{_OFFER}{{{{ pick.body }}}}{{% if pick.attributes.product %}} In {{{{ profile.clothing_size | default: 'your size' }}}},"
+            "text": f"{_OFFER}{{{{ pick.body }}}}{{% if pick.attributes.product %}}"
+            " In {{ profile.clothing_size | default: 'your size' }},"
             " {{ lookups.products[pick.attributes.product].price_text }}, at"
             " {{ event.shop | default: profile.favourite_shop }}.{% endif %}{% endoffer %}",
             "image_url": f"{_OFFER}{{{{ pick.image_url }}}}{{% endoffer %}}",

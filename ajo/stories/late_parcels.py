@@ -8,7 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ajo.demo.catalogue import PRODUCTS
-from ajo.demo.late_parcels import APOLOGY, BUYERS, DELAY_EVENT, DELAYED, ORDER_EVENT, POOL, SURVEY
+from ajo.demo.late_parcels import (
+    ANSWER_EVENT,
+    APOLOGY,
+    BUYERS,
+    DELAY_EVENT,
+    DELAYED,
+    ORDER_EVENT,
+    POOL,
+    SURVEY,
+)
 from ajo.stories import judging
 from ajo.stories.cast import Person, people, playing
 from ajo.stories.product import Broken, Product, Row, judge, wait_for
@@ -22,6 +31,7 @@ LATE, LATE_OUT, LONG_AGO, OUT, BUYER = (
     "bought, no marketing",
     "bought this week",
 )
+_ANSWERS = 2
 _PARTS = (LATE, LATE_OUT, LONG_AGO, OUT, BUYER)
 
 
@@ -89,6 +99,7 @@ def tell(product: Product, count: int, telling: str, say: Callable[[str], None])
     ]
     for line in some_of_each(told):
         say(line)
+    say(_answer(product, key, [person for person in cast if person.part == BUYER][:_ANSWERS], surveys))
     first = next(iter(profiles))
     say(where("Why they got it", product.person_page(first)))
     say(where("The apology itself", f"{product.url}/mailbox/?to={profiles[first].email}"))
@@ -110,7 +121,7 @@ def _delay(person: Person, now: datetime) -> dict[str, Any]:
 def _send_survey(product: Product, telling: str) -> str:
     """A copy of the campaign that the demo has prepared, approved at once; its key."""
     prepared = product.get(f"/campaigns/{SURVEY}/")
-    same = ("content", "configuration", "audience", "exclusions", "message_class", "schedule")
+    same = ("content", "configuration", "audience", "exclusions", "message_class", "schedule", "goal")
     made = product.post(
         "/campaigns/",
         {
@@ -137,6 +148,35 @@ def _written(product: Product, since: datetime, profiles: dict[str, Person]) -> 
     ]
     apologised = {each["profile"] for each in found if each["content"] == APOLOGY}
     return found if playing(profiles, LATE, LATE_OUT) <= apologised and judging.settled(found) else []
+
+
+def _answer(product: Product, key: str, answering: Sequence[Person], surveys: Sequence[Row]) -> str:
+    """Some answer the survey, twice; the report counts each of them once, and the rest as the messages say.
+
+    Raises Broken.
+    """
+    path = f"/reports/campaigns/{key}/"
+    for _ in ("once", "again"):
+        product.send([person.does(ANSWER_EVENT, {"score": 5}) for person in answering])
+    wait_for(
+        lambda: product.get(path)["messages"]["converted"] >= len(answering), "the answers in the report"
+    )
+    told = product.get(path)["messages"]
+    wanted = {
+        "targeted": len(surveys),
+        "withheld": sum(each["state"] == "withheld" for each in surveys),
+        "sent": sum(each["state"] in ("sent", "delivered") for each in surveys),
+        "converted": len(answering),
+    }
+    judge(
+        [
+            f"The report says {told[name]} {name}; there are {n}."
+            for name, n in wanted.items()
+            if told[name] != n
+        ]
+    )
+    numbers = ", ".join(f"{n} {name}" for name, n in wanted.items())
+    return f"{len(answering)} of them answer, twice. The report counts {numbers}."
 
 
 def _got(product: Product, person: Person, own: Sequence[Row], codes: dict[str, str]) -> str:
