@@ -1,4 +1,4 @@
-// The pages of offers: rows that are added and taken away, cards that show what is written. All of it works without.
+// The pages of offers: rows that are added and taken away, lists that are narrowed, cards that show what is written.
 "use strict";
 
 (() => {
@@ -77,7 +77,7 @@
     const template = document.querySelector(`template[data-row-of="${prefix}"]`);
     const total = form?.elements[`${prefix}-TOTAL_FORMS`] ?? { value: list.children.length + 1 };
     button.hidden = false;
-    const last = list.lastElementChild; // an empty row is for those without this script
+    const last = list.lastElementChild; // an empty row is for those for whom this script did not come
     if (list.children.length > 1 && last.querySelector("[name]").value === "") {
       last.remove();
       total.value = Number(total.value) - 1;
