@@ -47,6 +47,15 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_session_dir, ignore_errors=True)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have to say also when they pass."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, line in report.user_properties:
+                if name == "figures":
+                    terminalreporter.write_line(f"{report.head_line}: {line}")
+
+
 def _sweep_dead_sessions() -> None:
     """Remove what killed sessions left: their servers went with them, their folders did not."""
     for folder in _SESSIONS.glob("*"):
@@ -131,10 +140,10 @@ def _ground(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
     """After a test that commits, the database holds what it held before the first one."""
     from django.test import TransactionTestCase
 
-    from tests.ground import Ground
+    from tests.ground import Snapshot
 
     with django_db_blocker.unblock():
-        ground = Ground()
+        ground = Snapshot("ground")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: ground.restore())
         yield
@@ -143,8 +152,9 @@ def _ground(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Browser]:
     """One Chromium for the session."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=10_000)  # a busy machine, no slow page
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright keeps an event loop on this thread, in which Django refuses its ORM otherwise.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")

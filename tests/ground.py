@@ -1,7 +1,7 @@
-"""A fresh database, and the way back to it: what tests that commit leave behind is taken away again.
+"""What a database holds at some moment, and the way back to it: how tests that commit are kept apart.
 
 Django's own way empties every table there is, then makes all content types, permissions and roles anew, which costs
-more than most tests. This one empties the tables that were written to, and knows what they held at the start.
+more than most tests. This one touches the tables that were written to, and knows what they held.
 """
 
 from __future__ import annotations
@@ -15,38 +15,40 @@ WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND pg_relation_si
     AND relname <> 'django_migrations'"""
 
 
-class Ground:
-    """Taken while the database is fresh: after the migrations, before any test."""
+class Snapshot:
+    """The rows of this moment, copied into the schema `name`."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         with connection.cursor() as cur:
-            cur.execute("CREATE SCHEMA ground")
-            self._kept = sorted(_written())
-            for name in self._kept:
-                cur.execute(f"CREATE TABLE ground.{name} AS TABLE public.{name}")
-        self._digests = self._digests_of_kept()
+            cur.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")  # of an earlier session, with --reuse-db
+            cur.execute(f"CREATE SCHEMA {name}")
+            self._tables = sorted(_written())
+            for table in self._tables:
+                cur.execute(f"CREATE TABLE {name}.{table} AS TABLE public.{table}")
+        self._digests = self._digest()
 
     def restore(self) -> None:
-        """Make the database hold what it held at the start. Sequences go on."""
-        emptied = sorted(_written().difference(self._kept))
-        digests = self._digests_of_kept()
-        changed = [name for name in self._kept if digests[name] != self._digests[name]]
+        """Make the database hold what it held then. Sequences go on."""
+        emptied = sorted(_written().difference(self._tables))
+        digests = self._digest()
+        changed = [table for table in self._tables if digests[table] != self._digests[table]]
         with connection.cursor() as cur:
             if emptied or changed:
                 with transaction.atomic():
                     # No trigger counts what is deleted, no foreign key asks for an order.
                     cur.execute("SET LOCAL session_replication_role = replica")
-                    cur.execute("; ".join(f"DELETE FROM public.{name}" for name in (*emptied, *changed)))
-                    for name in changed:
-                        cur.execute(f"INSERT INTO public.{name} SELECT * FROM ground.{name}")
+                    cur.execute("; ".join(f"DELETE FROM public.{table}" for table in (*emptied, *changed)))
+                    for table in changed:
+                        cur.execute(f"INSERT INTO public.{table} SELECT * FROM {self._name}.{table}")
             if emptied:
                 # Gives the pages back, and takes a fiftieth of the time of TRUNCATE, which makes every file anew.
                 cur.execute(f"VACUUM (TRUNCATE, SKIP_LOCKED) {', '.join(emptied)}")
 
-    def _digests_of_kept(self) -> dict[str, str]:
+    def _digest(self) -> dict[str, str]:
         each = " UNION ALL ".join(
-            f"SELECT '{name}', md5(string_agg(t::text, '' ORDER BY t::text)) FROM public.{name} t"
-            for name in self._kept
+            f"SELECT '{table}', md5(string_agg(t::text, '' ORDER BY t::text)) FROM public.{table} t"
+            for table in self._tables
         )
         with connection.cursor() as cur:
             cur.execute(each)

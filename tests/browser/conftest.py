@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +15,8 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from ajo.core.models import Heartbeat
+from ajo.demo.seeding import installation_path
+from tests.ground import Snapshot
 from tests.mailbox import HOST, Mailbox
 
 DESKTOP = {"width": 1280, "height": 900}
@@ -80,15 +82,30 @@ def browser_page(open_page: OpenPage) -> Page:
     return open_page()
 
 
+@pytest.fixture(scope="session")
+def seeded() -> dict[str, Any]:
+    """The demo that the first test made, for the others: its `rows` and what its `file` says."""
+    return {}
+
+
 @pytest.fixture
 def product(
-    live_server: LiveServer, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live_server: LiveServer,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seeded: dict[str, Any],
 ) -> str:
     """The address of a product with its demo, on a machine of one's own; both workers have just reported."""
     monkeypatch.setenv("AJO_HOME", str(tmp_path))
     settings.AJO_MAILBOX_OPEN = True
     settings.AJO_PUBLIC_URL = live_server.url
-    call_command("seed_demo", profiles=40, stdout=StringIO())
+    if seeded:
+        seeded["rows"].restore()
+        installation_path().write_text(seeded["file"])
+    else:
+        call_command("seed_demo", profiles=40, stdout=StringIO())
+        seeded |= {"rows": Snapshot("demo"), "file": installation_path().read_text()}
     for part in ("engine", "sender"):
         Heartbeat.objects.create(part=part)
     return live_server.url

@@ -10,13 +10,14 @@ from django.conf import settings as product_settings
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from ajo.core.models import User
 from tests.browser import axe
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage, overflows
 
 pytestmark = pytest.mark.browser
+Look = tuple[Literal["light", "dark"], dict[str, int]]
 PUBLIC = ["/", "/docs/", "/docs/demo/", "/docs/?q=event", "/api/v1/", "/admin/login/"]
 # Swagger UI puts a link into the button of each call. That is its markup, not ours.
 NOT_OURS = [".swagger-ui .opblock-summary-control"]
@@ -46,39 +47,46 @@ def admin_screens() -> Iterator[str]:
             yield reverse(f"{name}_change", args=[found.pk])
 
 
+def look_as(page: Page, look: Look) -> None:
+    """Change colours and size of an open page, as its reader's device would."""
+    scheme, size = look
+    page.emulate_media(color_scheme=scheme)
+    # Unfold asks for the reader's colours when a page is loaded.
+    page.evaluate(
+        "document.documentElement.classList.toggle('dark', matchMedia('(prefers-color-scheme: dark)').matches)"
+    )
+    page.set_viewport_size(ViewportSize(width=size["width"], height=size["height"]))
+
+
 # Each colour scheme and each size once; the other two pairs take as long again and are for `make test-long`.
 @pytest.mark.parametrize(
-    ("scheme", "size"),
+    "looks",
     [
-        pytest.param("light", DESKTOP, id="light-desktop"),
-        pytest.param("dark", PHONE, id="dark-phone"),
-        pytest.param("light", PHONE, id="light-phone", marks=pytest.mark.long),
-        pytest.param("dark", DESKTOP, id="dark-desktop", marks=pytest.mark.long),
+        pytest.param([("light", DESKTOP), ("dark", PHONE)], id="two-looks"),
+        pytest.param([("light", PHONE), ("dark", DESKTOP)], id="the-other-two", marks=pytest.mark.long),
     ],
 )
-def test_every_screen_is_for_everybody(
-    product: str,
-    open_page: OpenPage,
-    scheme: Literal["light", "dark"],
-    size: dict[str, int],
-) -> None:
-    page = open_page(scheme=scheme, size=size)
+def test_every_screen_is_for_everybody(product: str, open_page: OpenPage, looks: list[Look]) -> None:
+    page = open_page()
     trouble: list[str] = []
 
-    def look(path: str) -> None:
+    def visit(path: str) -> None:
         answer = page.goto(product + path)
         if answer is None or not answer.ok:
             trouble.append(f"{path}: it does not open")
         page.wait_for_load_state("networkidle")
-        trouble.extend(f"{path}: {finding}" for finding in axe.findings(page, exclude=NOT_OURS))
-        if overflows(page):
-            trouble.append(f"{path}: it scrolls sideways")
+        for look in looks:
+            look_as(page, look)
+            where = f"{path} in {look[0]}, {look[1]['width']} wide"
+            trouble.extend(f"{where}: {finding}" for finding in axe.findings(page, exclude=NOT_OURS))
+            if overflows(page):
+                trouble.append(f"{where}: it scrolls sideways")
 
     for path in PUBLIC:
-        look(path)
+        visit(path)
     sign_in(page, product, User.objects.get(username="demo"))
     for path in admin_screens():
-        look(path)
+        visit(path)
     assert not trouble, "\n".join(trouble)
 
 

@@ -10,8 +10,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from channels import devices
-from channels.devices import Registration
-from channels.models import Device
+from channels.devices import Fate, Registration
+from channels.models import Device, Message
 from profiles import services as profile_services
 from profiles.models import Profile
 from profiles.stream import step
@@ -116,6 +116,16 @@ def test_many_that_tell_of_the_same_devices_do_not_wait_in_a_circle() -> None:
         for one in running:
             one.result(30)
     assert Device.objects.filter(profile=ada).count() == 500
+
+
+@pytest.mark.django_db
+def test_who_registered_since_a_service_said_gone_is_there_again() -> None:
+    ada = make_profile()
+    back = make_device(ada, "back", seen_at=NOW + timedelta(seconds=1))
+    gone = make_device(ada, "gone", seen_at=NOW - timedelta(seconds=1))
+    fates = [Fate(1, each.pk, Message.State.FAILED.value, is_gone=True) for each in (back, gone)]
+    devices.record(fates, NOW)
+    assert set(Device.objects.values_list("token", "is_active")) == {("back", True), ("gone", False)}
 
 
 # --- API -----------------------------------------------------------------------------------------------------

@@ -102,15 +102,20 @@ def test_two_with_one_key_at_once_get_one_decision() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_batches_with_the_same_keys_in_opposite_order_do_not_wait_in_a_circle() -> None:
+@pytest.mark.parametrize("direction", [1, -1])
+def test_batches_take_keys_in_their_order_so_that_none_wait_in_a_circle(direction: int) -> None:
+    """Who wants both keys waits for the lower one before having the higher, which the other one takes next."""
     make_policy(make_strategy(make_offer("a")))
     ready = plan()
-    asks = [Ask(make_profile().pk, key=key_of(number)) for number in range(200)]
-    with ThreadPoolExecutor(8) as pool:
-        running = [start(pool, decide, asks[:: 1 if n % 2 else -1], ready, NOW) for n in range(8)]
-        for one in running:
-            one.result(30)
-    assert Decision.objects.count() == DecisionKey.objects.count() == 200
+    lower, higher = (Ask(make_profile().pk, key=key) for key in sorted([key_of("x"), key_of("y")]))
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            decide([lower], ready, NOW)
+            racing = start(pool, decide, [lower, higher][::direction], ready, NOW)
+            assert is_blocked(racing)
+            decide([higher], ready, NOW)
+        assert all(one is not None and one.is_repeat for one in racing.result(10))
+    assert Decision.objects.count() == DecisionKey.objects.count() == 2
 
 
 @pytest.mark.django_db
