@@ -72,6 +72,22 @@ def test_32_writers_share_caps_exactly(workers: ThreadPoolExecutor) -> None:
     assert max(granted.values()) == per_profile
 
 
+def test_totals_are_taken_last_so_that_none_wait_in_a_circle(workers: ThreadPoolExecutor) -> None:
+    own, total = Use(2, 7, EVER, 5), Use(1, CapCounter.TOTAL, EVER, 5)
+
+    def reserve_both() -> list[frozenset[int]]:
+        with sql.unit_of_work() as cur:
+            return capping.reserve(cur, [[total, own]])
+
+    with sql.unit_of_work() as cur:
+        assert capping.reserve(cur, [[own]]) == [frozenset()]
+        racing = start(workers, reserve_both)
+        assert is_blocked(racing)
+        assert capping.reserve(cur, [[total]]) == [frozenset()]
+    assert racing.result(10) == [frozenset()]
+    assert dict(CapCounter.objects.values_list("subject", "n")) == {7: 2, CapCounter.TOTAL: 2}
+
+
 def test_32_deciders_give_exactly_500_away(workers: ThreadPoolExecutor) -> None:
     prize, other = make_offer("prize", priority=2), make_offer("other", priority=1)
     cap, daily = make_cap(prize, 500), make_cap(prize, 1, "profile")
