@@ -297,9 +297,11 @@ def _chart(series: Sequence[Series], today: date, count: int) -> dict[str, Any]:
             height = max(2, round(n / highest * _CHART_HEIGHT)) if n else 0
             yield Bar(one.tone, one.label, n, x + (10 - width) // 2, _CHART_HEIGHT - height, width, height)
 
+    columns = [(day, number * 10, list(bars(day, number * 10))) for number, day in enumerate(dates)]
     return {
         "series": series,
-        "bars": [(day, number * 10, list(bars(day, number * 10))) for number, day in enumerate(dates)],
+        "bars": columns,
+        "full_days": [(day, marks) for day, _x, marks in reversed(columns) if any(bar.n for bar in marks)],
         "width": count * 10,
         "height": _CHART_HEIGHT,
         "highest": highest,

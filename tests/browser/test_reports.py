@@ -27,6 +27,7 @@ from tests.browser.test_accessibility import sign_in
 from tests.campaigns.helpers import freeze, make_campaign, make_list, make_people, send, start
 from tests.channels.conftest import FakeService, service
 from tests.factories import make_profile
+from tests.journeys.helpers import make_cast_of_message, make_live, welcome_graph
 from tests.offers.helpers import make_offer, make_policy, make_strategy
 from tests.profiles.store import store, track
 
@@ -77,6 +78,31 @@ def test_from_the_goal_to_the_reports_and_back(
     expect(page).to_have_url(f"{live_server.url}{reverse('report-run', args=['survey', run.number])}")
     page.get_by_role("link", name="The run and its recipients").click()
     expect(page.get_by_role("heading", name="Recipients")).to_be_visible()
+
+
+def test_the_map_of_a_journey_leads_to_its_goal_and_its_report(
+    live_server: LiveServer, open_page: OpenPage, shot: Callable[[Page, str], Path]
+) -> None:
+    boss = User.objects.create_superuser("boss")
+    make_cast_of_message()
+    journey = make_live(welcome_graph(), key="welcome").journey
+    page = open_page(base_url=live_server.url)
+    sign_in(page, live_server.url, boss)
+    page.goto(reverse("admin:journeys_journey_change", args=[journey.pk]))
+    page.get_by_role("button", name="Version 1").click()
+    page.get_by_role("link", name="Set a goal").click()
+    page.get_by_label("People should do").fill("Booked")
+    page.get_by_role("button", name="Set the goal").click()
+    expect(page.get_by_role("button", name="Change the goal")).to_be_visible()
+    assert not findings(page)
+    shot(page, "goal")
+    page.get_by_role("link", name="The map").click()
+    page.get_by_role("button", name="Version 1").click()
+    expect(page.get_by_text("Booked within 7 days of a message")).to_be_visible()
+    shot(page, "map")
+    assert not findings(page)
+    page.get_by_role("link", name="Report", exact=True).click()
+    expect(page.get_by_text("Converted: Booked within 7 days of a message")).to_be_visible()
 
 
 def test_the_reports_can_be_read_in_every_look(
