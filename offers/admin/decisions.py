@@ -78,7 +78,7 @@ class DecisionAdmin(LookOnly, ModelAdmin):
         policies, placements = list(DecisionPolicy.objects.all()), list(Placement.objects.all())
         decisions = _found(request, choice, policies, placements)
         found = [] if choice.is_unknown or choice.several else list(decisions[: SHOWN + 1])
-        names = ("profile", "person", "policy", "placement", "day")
+        names = ("profile", "person", "kept", "policy", "placement", "day")
         keep = {name: request.GET[name] for name in names if request.GET.get(name)}
         context = {
             **self.admin_site.each_context(request),

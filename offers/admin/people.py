@@ -37,11 +37,13 @@ class Choice(NamedTuple):
 
 
 def choose(request: HttpRequest) -> Choice:
-    """By `?profile=` (an id), else by `?person=`: a whole identity, a number, or a part of a name."""
+    """By `?profile=` (an id), else by `?person=` (a whole identity, a number, or a part of a name), else by `?kept=`, the
+    id of the one whom the page showed before.
+    """
     if not request.user.has_perm("profiles.view_profile"):
         return Choice("", None)
     text = request.GET.get("person", "").replace("\0", "").strip()[:200]
-    number = request.GET.get("profile", "")
+    number = request.GET.get("profile", "") or ("" if text else request.GET.get("kept", ""))
     if number.isdecimal() and len(number) < 19:
         alive = living_profiles([int(number)]).values()
         person = Profile.objects.filter(pk__in=list(alive)).first()

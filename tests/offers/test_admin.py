@@ -466,6 +466,10 @@ def test_who_is_not_clear_is_asked_for(marketer: Client, shop: Profile) -> None:
     assert "Nobody is called “zed_%”" in nobody
     assert "would get" not in nobody
     assert "Ada Lovelace would get" in simulated(marketer, profile=shop.pk)
+    assert "Ada Lovelace would get" in simulated(marketer, kept=shop.pk)
+    # Another name counts more than who was there before, and a choice more than the name that led to it.
+    assert "Ada Byron would get" in simulated(marketer, kept=shop.pk, person="byron")
+    assert "Ada Lovelace would get" in simulated(marketer, person="Ada", profile=shop.pk)
 
 
 def test_a_strategy_shows_how_it_ranks_for_a_person(marketer: Client) -> None:
