@@ -10,21 +10,23 @@ from typing import Any
 
 import psycopg
 
+from channels.delivery import languages
 from channels.delivery.outbox import State, wake_senders
 
-_ENQUEUE = """
-WITH RECURSIVE {recipients}, made AS (
+_ENQUEUE = f"""
+WITH RECURSIVE {{recipients}}, {languages.VARIANTS.format(which="= %(variant_id)b")}, made AS (
     INSERT INTO message (profile_id, cause_kind, cause_id, activity, visit, channel, origin_id,
         configuration_id, variant_id, message_class, context, created_at)
     SELECT r.profile_id, %(cause_kind)b, %(cause_id)b, '', 1, %(channel)b, %(origin_id)b,
-        %(configuration_id)b, %(variant_id)b, %(message_class)b, %(context)b::jsonb, %(now)b
+        %(configuration_id)b, {languages.CHOSEN.format(variant_id="%(variant_id)b", profile_id="r.profile_id")},
+        %(message_class)b, %(context)b::jsonb, %(now)b
     FROM recipient r ORDER BY r.profile_id
     ON CONFLICT (profile_id, cause_kind, cause_id, activity, visit, channel) DO NOTHING
     RETURNING id
 ), queued AS (
     INSERT INTO message_due (message_id, lane, due_at) SELECT id, %(channel)b, %(now)b FROM made
 )
-{then}
+{{then}}
 """
 # What somebody else has locked is in work already.
 _RELEASE = """

@@ -18,7 +18,7 @@ import psycopg
 from django.conf import settings
 
 from ajo.lib import doorbell, sql
-from channels.delivery import tallies
+from channels.delivery import languages, tallies
 from channels.models import CauseKind, Message, MessageClass, SendHold
 from profiles.models import Channel, Consent
 
@@ -177,18 +177,19 @@ class Result:
 
 # --- in ------------------------------------------------------------------------------------------------------
 
-_ENQUEUE = """
+_ENQUEUE = f"""
 WITH draft AS MATERIALIZED (
     SELECT * FROM unnest(%b::bigint[], %b::smallint[], %b::bigint[], %b::text[], %b::int[], %b::smallint[],
         %b::bigint[], %b::bigint[], %b::bigint[], %b::smallint[], %b::uuid[], %b::text[], %b::smallint[],
         %b::timestamptz[], %b::timestamptz[])
     AS t(profile_id, cause_kind, cause_id, activity, visit, channel, origin_id,
         configuration_id, variant_id, message_class, event_id, context, hops, due_at, expires_at)
-), made AS (
+), {languages.VARIANTS.format(which="IN (SELECT variant_id FROM draft)")}, made AS (
     INSERT INTO message (profile_id, cause_kind, cause_id, activity, visit, channel, origin_id,
         configuration_id, variant_id, message_class, event_id, context, hops, created_at, expires_at)
     SELECT profile_id, cause_kind, cause_id, activity, visit, channel, origin_id,
-        configuration_id, variant_id, message_class, event_id, context::jsonb, hops, %s, expires_at
+        configuration_id, {languages.CHOSEN.format(variant_id="draft.variant_id", profile_id="draft.profile_id")},
+        message_class, event_id, context::jsonb, hops, %s, expires_at
     FROM draft ORDER BY profile_id, cause_kind, cause_id, activity, visit, channel
     ON CONFLICT (profile_id, cause_kind, cause_id, activity, visit, channel) DO NOTHING
     RETURNING id, profile_id, cause_kind, cause_id, activity, visit, channel

@@ -137,7 +137,27 @@ def test_an_sms_is_written_measured_proved_and_published(
     message = arrived(mailbox)
     assert (message["to"], message["text"]) == ("+491707654321", "[Proof] Back in your size 👟")
     page.keyboard.press("Escape")
+
+    # The same in another language, seen as its readers get it.
+    page.get_by_role("button", name="Add a language").click()
+    dialog = page.get_by_role("dialog", name="Add a language")
+    dialog.get_by_label("Locale").fill("german")
+    expect(dialog).to_contain_text("A locale is a language, such as de")
+    expect(dialog.get_by_role("button", name="Add", exact=True)).to_be_disabled()
+    dialog.get_by_label("Locale").fill("de")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("For", exact=True)).to_have_value("1")
+    expect(text).to_have_value("Back in your size 👟")
+    text.fill("Wieder da")
+    expect(phone).to_contain_text("Wieder da")
+    page.get_by_label("For", exact=True).select_option("Everybody")
+    expect(phone).to_contain_text("Back in your size 👟")
+    expect(page.get_by_role("status").get_by_text("Saved", exact=True)).to_be_visible()
     publish(page, content)
+    assert list(Variant.objects.order_by("locale").values_list("locale", "text")) == [
+        ("", "Back in your size 👟"),
+        ("de", "Wieder da"),
+    ]
 
 
 def test_a_push_is_written_and_proved_on_the_devices_of_a_person(

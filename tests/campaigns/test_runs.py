@@ -10,7 +10,7 @@ from ajo.core.models import AuditEvent
 from ajo.lib import sql
 from campaigns import notices, reports, runs
 from campaigns.models import Campaign, CampaignRun, Notice
-from channels.models import Message, MessageDue, SendHold
+from channels.models import Message, MessageDue, SendHold, Variant
 from profiles.audiences import services as audiences
 from profiles.merging import merge_profiles
 from profiles.models import Audience, Channel, Consent
@@ -56,6 +56,19 @@ def test_everybody_in_the_audience_and_in_no_exclusion_gets_one_message() -> Non
     assert message.variant.version == campaign.pinned_version
     assert set(MessageDue.objects.values_list("lane", "due_at")) == {(Channel.EMAIL, NOW)}
     assert MessageDue.objects.count() == 3
+
+
+def test_everybody_gets_the_words_in_their_language() -> None:
+    german, other = make_profile(locale="de-DE"), make_profile(locale="nb")
+    campaign = make_campaign(make_list("buyers", [german, other]))
+    assert campaign.pinned_version is not None
+    words = Variant.objects.create(
+        version=campaign.pinned_version, locale="de", subject="Hallo", text="Hallo"
+    )
+    start(campaign)
+    freeze()
+    assert Message.objects.get(profile=german).variant_id == words.pk
+    assert Message.objects.get(profile=other).variant_id != words.pk
 
 
 def test_a_campaign_without_context_stores_none() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from email import message_from_bytes
 from typing import Any
 from uuid import UUID
 
@@ -352,6 +354,31 @@ def test_a_message_past_its_time_expires(queue: Queue, service: FakeService) -> 
     send(now=NOW + timedelta(minutes=5))
     assert (the_message().state, service.calls) == (State.EXPIRED, [])
     assert not MessageDue.objects.exists()
+
+
+def test_who_speaks_another_language_gets_its_words(
+    service: FakeService, variant: Variant, make_draft: Callable[..., delivery.Draft]
+) -> None:
+    words: dict[str, Any] = {"version": variant.version, "text": "{{ unsubscribe_url }}"}
+    german = Variant.objects.create(locale="de", subject="Hallo", **words)
+    austrian = Variant.objects.create(locale="de_AT", subject="Servus", **words)
+    Variant.objects.create(locale="de", treatment="bold", subject="HALLO", **words)
+    locales = ["de", "DE-at", "de_CH", "den", "en", None, 7]
+    people = [make_profile(locale=locale) for locale in locales]
+
+    with count_statements() as statements:
+        delivery.enqueue([make_draft(person) for person in people], NOW)
+    assert len(statements) == 1
+    chosen = Message.objects.order_by("profile_id").values_list("variant_id", flat=True)
+    everybody = variant.pk
+    assert list(chosen) == [german.pk, austrian.pk, german.pk, *[everybody] * 4]
+    delivery.enqueue([make_draft(people[0], visit=2, variant_id=austrian.pk)], NOW)
+    assert Message.objects.get(visit=2).variant_id == austrian.pk  # chosen already
+
+    send()
+    subjects = [message_from_bytes(call.body)["Subject"] for call in service.calls]
+    assert Counter(subjects)["Hallo"] == 2
+    assert Counter(subjects)["Servus"] == 2
 
 
 @pytest.mark.parametrize("scope", SendHold.Scope.values)

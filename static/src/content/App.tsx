@@ -5,6 +5,7 @@ import { Dialog } from "./Dialog";
 import type { EditorHandle } from "./Editor";
 import { FieldPicker } from "./FieldPicker";
 import { Icon } from "../shared/Icon";
+import { LanguageDialog } from "./LanguageDialog";
 import { Line } from "./Line";
 import { labels, textAt, written } from "./fields";
 import { allFields } from "./liquid";
@@ -23,7 +24,7 @@ import { words as said } from "./words";
 
 const Editor = lazy(() => import("./Editor"));
 
-type Opened = "proof" | "publish" | "versions" | "body" | "html" | null;
+type Opened = "proof" | "publish" | "versions" | "body" | "html" | "language" | null;
 type Source = "body" | "text";
 
 export function App({ boot, opened }: { boot: Boot; opened: Draft }) {
@@ -134,6 +135,11 @@ export function App({ boot, opened }: { boot: Boot; opened: Draft }) {
     return () => window.removeEventListener("keydown", onKey);
   }, [draft]);
 
+  const removeVariant = () => {
+    draft.change(draft.variants.filter((_, index) => index !== chosen));
+    setChosen(0);
+  };
+
   const close = () => setDialog(null);
   const sender = boot.configurations[0]?.sender ?? boot.name;
 
@@ -185,18 +191,33 @@ export function App({ boot, opened }: { boot: Boot; opened: Draft }) {
       </div>
       <div className="ce-panes">
         <section className="ce-write" aria-label="Write">
-          {variants.length > 1 && (
-            <label className="ce-variant">
-              <span>Variant</span>
-              <select value={chosen} onChange={(change) => setChosen(Number(change.target.value))}>
-                {variants.map((each, index) => (
-                  <option key={index} value={index}>
-                    {variantName(each)}
-                  </option>
-                ))}
-              </select>
-            </label>
-          )}
+          <div className="ce-variant">
+            <label htmlFor="ce-variant">For</label>
+            <select
+              id="ce-variant"
+              value={Math.min(chosen, variants.length - 1)}
+              onChange={(change) => setChosen(Number(change.target.value))}
+            >
+              {variants.map((each, index) => (
+                <option key={index} value={index}>
+                  {variantName(each)}
+                </option>
+              ))}
+            </select>
+            {!isReadOnly && (
+              <>
+                {variant.locale && (
+                  <button type="button" className="ce-icon-button" aria-label={`Remove the words for ${variantName(variant)}`} onClick={removeVariant}>
+                    <Icon name="delete" />
+                  </button>
+                )}
+                <button type="button" className="ce-button is-quiet" onClick={() => setDialog("language")}>
+                  <Icon name="translate" />
+                  <span>Add a language</span>
+                </button>
+              </>
+            )}
+          </div>
           {boot.channel === "email" ? (
             <>
               <Line
@@ -317,6 +338,19 @@ export function App({ boot, opened }: { boot: Boot; opened: Draft }) {
           onClose={close}
         />
       )}
+      {dialog === "language" && (
+        <LanguageDialog
+          variants={draft.variants.filter(({ treatment }) => treatment === variant.treatment)}
+          onAdd={(locale) => {
+            close();
+            const added = { ...variant, locale };
+            const next = [...draft.variants, added].sort(byName); // the order in which the server gives them back
+            draft.change(next);
+            setChosen(next.indexOf(added));
+          }}
+          onClose={close}
+        />
+      )}
       {dialog === "versions" && (
         <VersionsDialog
           boot={boot}
@@ -412,6 +446,11 @@ function ConfirmHtml({ boot, variant, draft, onDone, onClose }: ConfirmProps) {
 
 function kindOfBody({ mjml, html }: Variant): "mjml" | "html" {
   return mjml.trim() || !html.trim() ? "mjml" : "html";
+}
+
+function byName(one: Variant, other: Variant): number {
+  const [a, b] = [one, other].map(({ treatment, locale }) => `${treatment}\n${locale}`) as [string, string];
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function variantName({ treatment, locale }: Variant): string {
