@@ -66,7 +66,7 @@ test-browser: setup
 	$(PY) -m pytest $(SIDE_BY_SIDE) -m "browser and not long"
 
 test-faults: setup
-	$(PY) -m pytest $(SIDE_BY_SIDE) -m "faults and not long"
+	$(PY) -m pytest -m "faults and not long"
 
 test-long: setup
 	$(PY) -m pytest -m long
