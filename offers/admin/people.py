@@ -37,8 +37,8 @@ class Choice(NamedTuple):
 
 
 def choose(request: HttpRequest) -> Choice:
-    """By `?profile=` (an id), else by `?person=` (a whole identity, a number, or a part of a name), else by `?kept=`, the
-    id of the one whom the page showed before.
+    """By `?profile=` (an id), else by `?person=` (a whole identity, a number, or a part of a name), else by `?kept=`,
+    the id of the one whom the page showed before.
     """
     if not request.user.has_perm("profiles.view_profile"):
         return Choice("", None)
