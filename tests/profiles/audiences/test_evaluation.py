@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from ajo.lib import sql
+from ajo.lib.ids import UUID7Factory
 from profiles.audiences import services
+from profiles.audiences.evaluate import _statement
 from profiles.audiences.rules import compile_rule, parse_rule
 from profiles.audiences.stays import Stay, memberships_of
 from profiles.catalog import read_catalog
 from profiles.language import LanguageError
 from profiles.lookups.rows import remove_rows, write_columns
 from profiles.merging import merge_profiles
-from profiles.models import Audience, AudienceExit, Membership, Profile, ProfileRecheck
+from profiles.models import (
+    Audience,
+    AudienceExit,
+    Event,
+    Membership,
+    Profile,
+    ProfileDaily,
+    ProfileEvent,
+    ProfileRecheck,
+)
+from profiles.partitions import ensure_partitions, partition_name
 from profiles.services import update_attributes
 from profiles.stream import take_batch
 from tests.factories import NOW, make_profile
 from tests.profiles.audiences.world import look_at_everybody, make_audience, make_list, members, settle, told
 from tests.profiles.lookups.tables import make_lookup, put
-from tests.profiles.store import alias, identify, store, track
+from tests.profiles.store import alias, event_types, identify, store, track
 from tests.support import count_statements
 
 pytestmark = pytest.mark.django_db
@@ -224,6 +237,45 @@ def test_statements_do_not_depend_on_how_many_events_profiles_and_audiences() ->
         counts.append(len(seen))
     assert len(told()) == 20 * 63
     assert counts[1] == counts[2]  # the first time, names of events are made
+
+
+def test_only_days_on_which_something_can_count_are_read() -> None:
+    """The longest window decides, and an event is found where it was stored, however late that was."""
+    now = timezone.now()
+    ensure_partitions(now, days_back=9)
+    ada = make_profile()
+    bought = event_types(["Bought"])["Bought"]
+
+    def buy(occurred: timedelta, stored: timedelta) -> None:
+        at, id = now - occurred, UUID7Factory(lambda: int((now - stored).timestamp() * 1e9))()
+        Event.objects.create(
+            id=id, batch_id=1, source_id=1, event_type_id=bought, kind=1, occurred_at=at, properties={"n": 1}
+        )
+        ProfileEvent.objects.create(profile=ada, event_type_id=bought, occurred_at=at, event_id=id)
+        ProfileDaily.objects.update_or_create(
+            profile=ada, event_type_id=bought, day=at.astimezone(UTC).date(), defaults={"n": 1}
+        )
+
+    for occurred, stored in ((4 * DAY, 4 * DAY), (4 * DAY, timedelta()), (8 * DAY, 8 * DAY)):
+        buy(occurred, stored)
+    texts = {
+        "day": 'count("Bought", duration("1d")) == 0',
+        "week": 'sum("Bought", event.n, duration("5d")) == 2',
+    }
+    for key, text in texts.items():
+        make_audience(key, text, now=now)
+    assert members() == {"day": {ada.pk}, "week": {ada.pk}}
+
+    rules = [compile_rule(key, texts) for key in texts]
+    text, params = _statement(rules, read_catalog(knows_history=True), now)
+    with sql.cursor() as cur:
+        cur.execute(
+            f"EXPLAIN {text}", {**params, "profile_ids": [ada.pk], "audience_ids": [1, 2], "now": now}
+        )
+        plan = " ".join(line[0] for line in cur)
+    for table in ("event", "profile_event"):
+        read = {day for day in range(-7, 10) if f"{partition_name(table, now - day * DAY)} " in plan}
+        assert read == set(range(-1, 7))  # a day more at each end: clocks differ
 
 
 def test_without_an_active_audience_the_stream_asks_once() -> None:

@@ -314,7 +314,8 @@ def test_exact_moments(text: str, moment: datetime | None) -> None:
     scope = Scope(NOW, {"seen": (NOW + DAY).isoformat()}, history=history)
     tree = parse(text, CATALOG)
     assert compile_change(tree, CATALOG)(scope) == moment
-    assert by_postgres([tree], [scope])[0][2] == comparable(moment)
+    for are_shared in (False, True):
+        assert by_postgres([tree], [scope], are_shared=are_shared)[0][2] == comparable(moment)
 
 
 def test_the_declared_type_of_the_event_at_hand_says_nothing_about_past_ones() -> None:
