@@ -64,6 +64,8 @@ def url(
     """The running web server, which shares keys and mailbox with this process."""
     server = WebServer(tmp_path / "web.log")
     settings.AJO_PUBLIC_URL = server.url
+    # The server is a process of its own: it checks passwords as the product does, not as the tests do.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
     for name, value in {
         "AJO_PUBLIC_URL": server.url,
         "AJO_SECRET_KEY": django_settings.SECRET_KEY,
