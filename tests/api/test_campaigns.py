@@ -65,7 +65,7 @@ def test_a_campaign_is_written_reviewed_run_paused_and_stopped(api: APIClient) -
     problem(api.patch(f"{URL}survey/", {"name": "X", "revision": 1}), 409, "stale_revision")
 
     assert api.get(f"{URL}survey/reach/").json() == {
-        "total": 3, "reached": 3, "withheld": [], "problem": "",
+        "total": 3, "reached": 3, "held": 0, "quiet_until": None, "withheld": [], "problem": "",
     }  # fmt: skip
     assert api.post(f"{URL}survey/submit/").json()["state"] == "in_review"
     assert api.post(f"{URL}survey/send-back/", {"comment": "Too soon"}).json()["state"] == "draft"
