@@ -114,7 +114,7 @@ def test_a_list_is_uploaded_with_a_row_that_is_nobody(
     with page.expect_download() as download:
         result.get_by_role("link", name="Download them all").click()
     assert "4,nobody@example.com,Nobody has this identity." in download.value.path().read_text()
-    assert Audience.objects.get().memberships.count() == 2
+    assert Audience.objects.get(key="guests").memberships.count() == 2
     expect(page.locator("section[aria-labelledby=members] tbody tr")).to_have_count(2)
 
 

@@ -21,22 +21,22 @@ pytestmark = pytest.mark.browser
 COLUMNS = [{"name": "price", "type": "money"}, {"name": "on_hand", "type": "number"}]
 
 
-def make_products() -> Lookup:
-    return authoring.create_lookup(key="products", name="Products", key_label="SKU", columns=COLUMNS)
+def make_prices() -> Lookup:
+    return authoring.create_lookup(key="prices", name="Prices", key_label="SKU", columns=COLUMNS)
 
 
 def test_a_table_is_imported_after_its_mistake(product: str, open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page(tolerated=["422"])
     sign_in(page, product, User.objects.get(username="demo"))
-    products = make_products()
-    page.goto(product + reverse("admin:profiles_lookup_change", args=[products.pk]))
-    file = tmp_path / "products.csv"
+    prices = make_prices()
+    page.goto(product + reverse("admin:profiles_lookup_change", args=[prices.pk]))
+    file = tmp_path / "prices.csv"
     file.write_text("key,price,on_hand\nsweater-m,49.00 EUR,12\nsweater-l,cheap,0\n")
     page.locator("input[type=file]").set_input_files(file)
     expect(page.get_by_role("cell", name="cheap")).to_be_visible()
     page.get_by_role("button", name="Import").click()
     expect(page.get_by_text("Line 3, price: 'cheap' is no money.")).to_be_visible()
-    assert not products.rows.exists()
+    assert not prices.rows.exists()
     page.get_by_label("Or paste it here").fill(file.read_text().replace("cheap", "39 EUR"))
     page.get_by_role("button", name="Import").click()
     expect(page.get_by_text("Imported: 2 rows are new")).to_be_visible()
@@ -57,16 +57,16 @@ def test_the_screens_fit_and_everybody_can_use_them(
 ) -> None:
     page = open_page(scheme=scheme, size=size)
     sign_in(page, product, User.objects.get(username="demo"))
-    products = make_products()
-    products.rows.create(
+    prices = make_prices()
+    prices.rows.create(
         key="sweater-m", values={"on_hand": 12, "price": {"amount": "49", "currency": "EUR"}}
     )
-    pool = authoring.create_pool(key="sorry", name="Sorry for the delay")
-    authoring.import_codes(pool=pool, given=["SORRY-1", "SORRY-2"])
+    pool = authoring.create_pool(key="thanks", name="Thanks for waiting")
+    authoring.import_codes(pool=pool, given=["THANKS-1", "THANKS-2"])
     for name, url in {
         "lookups": reverse("admin:profiles_lookup_changelist"),
         "new-lookup": reverse("admin:profiles_lookup_add"),
-        "lookup": reverse("admin:profiles_lookup_change", args=[products.pk]),
+        "lookup": reverse("admin:profiles_lookup_change", args=[prices.pk]),
         "pools": reverse("admin:profiles_codepool_changelist"),
         "pool": reverse("admin:profiles_codepool_change", args=[pool.pk]),
     }.items():

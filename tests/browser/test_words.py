@@ -79,6 +79,8 @@ def insert_first_name(page: Page, button: str, fallback: str) -> None:
     expect(dialog.get_by_role("button", name="Insert", exact=True)).to_be_disabled()
     dialog.get_by_label("What to write for people without it").fill(fallback)
     page.keyboard.press("Enter")
+    # Whoever types on before the caret is back would type into another field.
+    expect(page.locator(":is(input, textarea):focus")).to_have_value(re.compile("first_name"))
 
 
 def publish(page: Page, content: Content) -> None:
