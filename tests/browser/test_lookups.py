@@ -58,9 +58,7 @@ def test_the_screens_fit_and_everybody_can_use_them(
     page = open_page(scheme=scheme, size=size)
     sign_in(page, product, User.objects.get(username="demo"))
     prices = make_prices()
-    prices.rows.create(
-        key="sweater-m", values={"on_hand": 12, "price": {"amount": "49", "currency": "EUR"}}
-    )
+    prices.rows.create(key="sweater-m", values={"on_hand": 12, "price": {"amount": "49", "currency": "EUR"}})
     pool = authoring.create_pool(key="thanks", name="Thanks for waiting")
     authoring.import_codes(pool=pool, given=["THANKS-1", "THANKS-2"])
     for name, url in {
