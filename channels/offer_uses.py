@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext
 
 from ajo.lib import sql
 from ajo.lib.usage import Use
-from channels.models import ContentVersion, Message, Variant
-from channels.reaching import Slot
+from channels import usage
+from channels.models import Message
 
 _TAG = re.compile(
     r"\{%-?\s*offer\s+[\"']([-\w]{1,60})[\"']\s*,?\s*placement\s*:\s*[\"']([-\w]{1,60})[\"']", re.ASCII
 )
-_FIELDS = ("subject", "preheader", "mjml", "html", "text", "image_url", "link_url")
 # The key of a message begins with its profile, and so leads from a decision to the few messages of its person.
 _MESSAGES = """
 SELECT DISTINCT s.decision_id, m.id, c.name FROM decision d JOIN message m ON m.profile_id = d.profile_id
@@ -39,12 +37,12 @@ FROM message_decision s JOIN decision d ON d.id = s.decision_id WHERE s.message_
 
 def policies_in_use(keys: Iterable[str]) -> Mapping[str, list[Use]]:
     """The contents that name a policy in their draft or in the version that is sent; one statement."""
-    return _by_key(set(keys), 0)
+    return _named(keys, 0)
 
 
 def placements_in_use(keys: Iterable[str]) -> Mapping[str, list[Use]]:
     """The same of placements."""
-    return _by_key(set(keys), 1)
+    return _named(keys, 1)
 
 
 def messages_of(decision_ids: Iterable[str]) -> Mapping[str, list[Use]]:
@@ -68,29 +66,5 @@ def decisions_of(message: Message) -> list[Use]:
         ]
 
 
-def _by_key(keys: set[str], part: int) -> dict[str, list[Use]]:
-    found: dict[str, dict[Use, None]] = {}
-    for variant in _current():
-        url = reverse("admin:channels_content_change", args=[variant.version.content_id])
-        for slot in _slots(variant):
-            if slot[part] in keys:
-                found.setdefault(slot[part], {})[Use(variant.version.content.name, url)] = None
-    return {key: list(uses) for key, uses in found.items()}
-
-
-def _current() -> Iterator[Variant]:
-    """Those with an offer, of drafts and of the newest published version of each content."""
-    holds = Q()
-    for name in _FIELDS:
-        holds |= Q(**{f"{name}__contains": "offer"})
-    variants = Variant.objects.filter(holds).select_related("version__content")
-    newest: dict[int, int] = {}
-    for variant in variants.order_by("version__content__name", "-version__number", "pk"):
-        version = variant.version
-        is_draft = version.state == ContentVersion.State.DRAFT
-        if is_draft or newest.setdefault(version.content_id, version.pk) == version.pk:
-            yield variant
-
-
-def _slots(variant: Variant) -> set[Slot]:
-    return {Slot(*found) for name in _FIELDS for found in _TAG.findall(getattr(variant, name))}
+def _named(keys: Iterable[str], part: int) -> Mapping[str, list[Use]]:
+    return usage.contents_naming(keys, "offer", lambda text: {found[part] for found in _TAG.findall(text)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.db.models import Q
@@ -56,10 +56,14 @@ def journeys_of(instance_ids: Iterable[str]) -> dict[str, list[Use]]:
 
 
 def _with_setting(keys: Iterable[str], name: str) -> dict[str, list[Use]]:
+    return _reading(keys, lambda version: _settings(version, name))
+
+
+def _reading(keys: Iterable[str], read: Callable[[JourneyVersion], set[str]]) -> dict[str, list[Use]]:
     versions = (
         JourneyVersion.objects.exclude(state__in=_OVER).select_related("journey").order_by("journey__name")
     )
-    return _uses(set(keys), ((version, _settings(version, name)) for version in versions))
+    return _uses(set(keys), ((version, read(version)) for version in versions))
 
 
 def _uses(wanted: set[str], named: Iterable[tuple[JourneyVersion, set[str]]]) -> dict[str, list[Use]]:
@@ -89,10 +93,7 @@ def _settings(version: JourneyVersion, name: str) -> set[str]:
 
 def lookups_in_use(keys: Iterable[str]) -> dict[str, list[Use]]:
     """The journeys whose expressions read these lookups, in a version that people can be in or in their draft."""
-    versions = (
-        JourneyVersion.objects.exclude(state__in=_OVER).select_related("journey").order_by("journey__name")
-    )
-    return _uses(set(keys), ((version, named_in(_texts(version.graph))) for version in versions))
+    return _reading(keys, lambda version: named_in(_texts(version.graph)))
 
 
 def _texts(value: Any) -> Iterator[str]:
